@@ -1,0 +1,55 @@
+//! One row of a history table, read back.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::change::{ChangeKind, FieldChange};
+use crate::id::{ClientId, Organization, Subject};
+use crate::task::Task;
+
+/// One history entry: what happened to a row, when, and to whom it is attributed.
+///
+/// ```
+/// use koherent_core::{ChangeKind, HistoryEntry};
+///
+/// fn headline(entry: &HistoryEntry) -> String {
+///     let who = entry.user.as_ref().map_or("nobody", |user| user.as_str());
+///     format!("{} by {who} on {}", entry.kind, entry.date.date_naive())
+/// }
+/// # let date = chrono::DateTime::from_timestamp(0, 0).unwrap();
+/// # let entry = HistoryEntry { id: 1, table: "samples", kind: ChangeKind::Create, date, user: Some("ann".into()),
+/// #     client: None, organization: None, task: None, transaction: uuid::Uuid::nil(), reason: None, context: None,
+/// #     changes: Vec::new() };
+/// assert_eq!(headline(&entry), "create by ann on 1970-01-01");
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct HistoryEntry {
+    /// `history_id`: the order of the entries of one row.
+    pub id: i64,
+    /// The tracked table, as the database calls it.
+    pub table: &'static str,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// When, by the clock of whoever held the row's lock, to the microsecond.
+    pub date: DateTime<Utc>,
+    /// The principal's `sub`.
+    pub user: Option<Subject>,
+    /// The OAuth client it used.
+    pub client: Option<ClientId>,
+    /// The organization it acted in.
+    pub organization: Option<Organization>,
+    /// The verified task, where the change was made under one.
+    pub task: Option<Arc<Task>>,
+    /// Groups the entries of one transaction (UUID version 7, RFC 9562 §5.7).
+    pub transaction: Uuid,
+    /// Why, where a reason was given.
+    pub reason: Option<String>,
+    /// What else the attribution said: an object, see [`Attribution::context`](crate::Attribution::context).
+    pub context: Option<Value>,
+    /// The effective changes, in the order of the declared columns.
+    pub changes: Vec<FieldChange>,
+}

@@ -1,0 +1,223 @@
+//! What can go wrong: a token that is refused, and a configuration that cannot be used.
+//!
+//! A refusal ([`Error`]) happens while a request is served. It answers [`Error::code`], what the client should do, and
+//! [`Error::reason`], a stable name of what happened. A [`SetupError`] happens at start, is for the operator, and says
+//! what to change.
+
+use std::fmt;
+
+use crate::json::JsonError;
+
+/// What a client should do about an error. Every error of every Koherent crate answers one of these.
+///
+/// ```
+/// use koherent_core::ErrorCode;
+/// assert_eq!(ErrorCode::Unauthenticated.as_str(), "UNAUTHENTICATED");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// Nobody could read what was sent: mend the request.
+    BadRequest,
+    /// There is no proof of who this is, or it does not hold: get a new token.
+    Unauthenticated,
+    /// The proof holds, but not for this caller or this call.
+    PermissionDenied,
+    /// The thing asked for is not there.
+    NotFound,
+    /// The change collides with what is stored.
+    Conflict,
+    /// Try again later.
+    Unavailable,
+    /// The service is at fault: its operators must look.
+    InternalError,
+}
+
+impl ErrorCode {
+    /// The code as clients see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::NotFound => "NOT_FOUND",
+            Self::Conflict => "CONFLICT",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::InternalError => "INTERNAL_ERROR",
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a provenance token was refused.
+///
+/// The variants stand in the order in which [`Verifier::verify`](crate::Verifier::verify) checks; the first check that
+/// fails names the error. Claim names in them are constants of this crate, never text from the token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Longer than [`MAX_TOKEN_BYTES`](crate::token::MAX_TOKEN_BYTES).
+    #[error("the token is longer than {limit} bytes")]
+    TooLarge {
+        /// The most bytes a token may have.
+        limit: usize,
+    },
+    /// Not a JWS in compact form with two strict JSON objects (RFC 7515 §7.1, RFC 8259), or a header that asks for an
+    /// extension (`crit`, `b64`).
+    #[error("the token is malformed: {0}")]
+    Malformed(Malformed),
+    /// `alg` is missing or is none of the configured algorithms.
+    #[error("the token's algorithm is not accepted here")]
+    UnsupportedAlgorithm,
+    /// `kid` is missing, empty or no string.
+    #[error("the token names no key")]
+    MissingKid,
+    /// A required claim is absent or null.
+    #[error("the claim `{claim}` is missing")]
+    MissingClaim {
+        /// The claim's name, `act.sub` for a member of `act`.
+        claim: &'static str,
+    },
+    /// A claim is of the wrong JSON type, or its value cannot be.
+    #[error("the claim `{claim}` is invalid: {problem}")]
+    InvalidClaim {
+        /// The claim's name, `act.sub` for a member of `act`.
+        claim: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// `iss` is none of the trusted issuers.
+    #[error("the token's issuer is not trusted here")]
+    UntrustedIssuer,
+    /// The issuer publishes no usable key of this `kid`.
+    #[error("the issuer has no usable key of that id")]
+    UnknownKey,
+    /// The Ed25519 signature does not verify strictly (RFC 8032 §5.1.7).
+    #[error("the token's signature does not verify")]
+    BadSignature,
+    /// `exp` is in the past.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` or `iat` is in the future.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// `aud` does not name this service.
+    #[error("the token is not meant for this service")]
+    WrongAudience,
+    /// The token's actor is not the authenticated principal ([`verify_actor`](crate::verify_actor)).
+    #[error("the token was issued to another actor than the one calling")]
+    ActorMismatch,
+    /// The arguments are not the ones the task was given ([`verify_args`](crate::verify_args)).
+    #[error("the arguments are not those the token attests")]
+    ArgsMismatch,
+}
+
+impl Error {
+    /// What the client should do.
+    ///
+    /// ```
+    /// use koherent_core::{Error, ErrorCode};
+    /// assert_eq!(Error::Expired.code(), ErrorCode::Unauthenticated);
+    /// assert_eq!(Error::ActorMismatch.code(), ErrorCode::PermissionDenied);
+    /// ```
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::ActorMismatch | Self::ArgsMismatch => ErrorCode::PermissionDenied,
+            _ => ErrorCode::Unauthenticated,
+        }
+    }
+
+    /// The stable name of what happened.
+    ///
+    /// ```
+    /// assert_eq!(koherent_core::Error::Expired.reason(), "EXPIRED");
+    /// ```
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "TOO_LARGE",
+            Self::Malformed(_) => "MALFORMED",
+            Self::UnsupportedAlgorithm => "UNSUPPORTED_ALGORITHM",
+            Self::MissingKid => "MISSING_KID",
+            Self::MissingClaim { .. } => "MISSING_CLAIM",
+            Self::InvalidClaim { .. } => "INVALID_CLAIM",
+            Self::UntrustedIssuer => "UNTRUSTED_ISSUER",
+            Self::UnknownKey => "UNKNOWN_KEY",
+            Self::BadSignature => "BAD_SIGNATURE",
+            Self::Expired => "EXPIRED",
+            Self::NotYetValid => "NOT_YET_VALID",
+            Self::WrongAudience => "WRONG_AUDIENCE",
+            Self::ActorMismatch => "ACTOR_MISMATCH",
+            Self::ArgsMismatch => "ARGS_MISMATCH",
+        }
+    }
+}
+
+/// How a token is malformed. For the log: it says where to look and repeats nothing of the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// There are not exactly three non-empty segments.
+    #[error("it has not three non-empty segments")]
+    Segments,
+    /// A segment is not base64url without padding and spare bits (RFC 7515 §2).
+    #[error("a segment is not strict base64url")]
+    Base64,
+    /// The header or the payload is not one strict JSON object.
+    #[error("{0}")]
+    Json(JsonError),
+    /// The header or the payload is JSON, but no object.
+    #[error("a segment is JSON, but no object")]
+    NotAnObject,
+    /// The header has `crit`, a `b64` other than true, or a `typ` that is no string.
+    #[error("the header asks for what is not understood")]
+    Header,
+}
+
+/// Why a verifier or a key set cannot be built. It happens at start and is for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The audience is empty or blank.
+    #[error(
+        "the audience is blank: give the name by which tokens address this service, such as \"lab\""
+    )]
+    BlankAudience,
+    /// No issuer was given.
+    #[error("no issuer is trusted: give at least one issuer and its keys")]
+    NoIssuer,
+    /// An issuer's name is empty or blank.
+    #[error("an issuer's name is blank: give the exact `iss` of its tokens")]
+    BlankIssuer,
+    /// The same issuer was given twice; keys are never merged.
+    #[error("the issuer \"{0}\" is given twice: put its keys into one key set")]
+    DuplicateIssuer(String),
+    /// The list of algorithms is empty.
+    #[error("no algorithm is accepted: give \"Ed25519\", \"EdDSA\" or both")]
+    NoAlgorithm,
+    /// An algorithm that provenance tokens cannot have.
+    #[error(
+        "the algorithm {0:?} cannot sign provenance tokens: only \"Ed25519\" and \"EdDSA\" can"
+    )]
+    UnknownAlgorithm(String),
+    /// More leeway than [`MAX_LEEWAY`](crate::token::MAX_LEEWAY).
+    #[error(
+        "a leeway of {given_seconds} s is too much: at most {limit_seconds} s, and 0 where clocks agree"
+    )]
+    TooMuchLeeway {
+        /// What was asked for, in seconds.
+        given_seconds: u64,
+        /// The most there may be, in seconds.
+        limit_seconds: u64,
+    },
+    /// The text is no JWKS (RFC 7517 §5).
+    #[error("this is no JSON Web Key Set: {0}; expected {{\"keys\": [...]}}")]
+    NotAKeySet(&'static str),
+}

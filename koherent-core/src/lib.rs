@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod attribution;
+mod change;
+mod clock;
+mod entry;
+mod error;
+mod id;
+mod json;
+#[cfg(feature = "mint")]
+pub mod mint;
+mod principal;
+mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod token;
+
+pub use attribution::{Attribution, TaskOrigin};
+pub use change::{ChangeKind, FieldChange, FieldValue, delta};
+pub use clock::{Clock, SystemClock};
+pub use entry::HistoryEntry;
+pub use error::{Error, ErrorCode, Malformed, SetupError};
+pub use id::{ClientId, Issuer, Organization, Subject, TaskId, TokenId};
+pub use principal::Principal;
+pub use task::Task;
+pub use token::{
+    Algorithm, KeySet, TrustedIssuer, UnverifiedToken, VerifiedToken, Verifier, verify_actor,
+    verify_args,
+};

@@ -1,0 +1,72 @@
+//! Who is calling.
+
+use crate::id::{ClientId, Issuer, Organization, Subject};
+
+/// The authenticated party whose request this is.
+///
+/// `koherent-tower`'s principal layer makes one from an access token. A service with another login makes its own and
+/// puts it into the request's extensions.
+///
+/// ```
+/// use koherent_core::Principal;
+///
+/// let principal = Principal::new("https://login.example", "ann", "lab-ui").with_organization("bio-lab");
+/// assert_eq!(principal.subject, "ann");
+/// assert!(!principal.has_role("admin"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Principal {
+    /// Who vouches for the principal (`iss`).
+    pub issuer: Issuer,
+    /// Who it is (`sub`).
+    pub subject: Subject,
+    /// The OAuth application it uses (`client_id`).
+    pub client: ClientId,
+    /// The organization it acts in (`org`).
+    pub organization: Option<Organization>,
+    /// What it is allowed in that organization (`roles`).
+    pub roles: Vec<String>,
+    /// What it delegated to the client (`scope`, RFC 6749 §3.3).
+    pub scopes: Vec<String>,
+    /// A name for people (`preferred_username`); it can change and identifies nobody.
+    pub username: Option<String>,
+}
+
+impl Principal {
+    /// A principal without organization, roles and scopes.
+    pub fn new(
+        issuer: impl Into<Issuer>,
+        subject: impl Into<Subject>,
+        client: impl Into<ClientId>,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            subject: subject.into(),
+            client: client.into(),
+            organization: None,
+            roles: Vec::new(),
+            scopes: Vec::new(),
+            username: None,
+        }
+    }
+
+    /// The same principal, acting in an organization.
+    #[must_use]
+    pub fn with_organization(mut self, organization: impl Into<Organization>) -> Self {
+        self.organization = Some(organization.into());
+        self
+    }
+
+    /// Whether the principal has that role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+
+    /// Whether the principal delegated that scope to its client.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|own| own == scope)
+    }
+}

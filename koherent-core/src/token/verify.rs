@@ -1,0 +1,487 @@
+//! The ordered checks, and the two states of a token.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::Signature;
+
+use super::claims::{Claims, required_text};
+use super::keys::KeySet;
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, Malformed, SetupError};
+use crate::id::Issuer;
+use crate::json::{Duplicates, Json, parse};
+use crate::principal::Principal;
+use crate::task::Task;
+
+/// The most bytes a token may have. Nothing is decoded beyond it.
+pub const MAX_TOKEN_BYTES: usize = 16_384;
+
+/// The most leeway there may be for clocks that disagree.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+/// How deep the JSON of a token may nest; real tokens nest three levels.
+const MAX_DEPTH: usize = 64;
+
+/// The name of the signature algorithm in a token's header. Both mean Ed25519 over Curve25519: `EdDSA` is the older,
+/// polymorphic name (RFC 8037 §3.1), `Ed25519` the exact one (RFC 9864 §2.2).
+///
+/// ```
+/// use koherent_core::Algorithm;
+/// assert_eq!("Ed25519".parse(), Ok(Algorithm::Ed25519));
+/// assert!("none".parse::<Algorithm>().is_err());
+/// assert!("HS256".parse::<Algorithm>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "no other algorithm can sign provenance tokens"
+)]
+pub enum Algorithm {
+    /// `"alg": "Ed25519"`.
+    Ed25519,
+    /// `"alg": "EdDSA"`.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// The name as it stands in a header.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "Ed25519",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+impl std::str::FromStr for Algorithm {
+    type Err = SetupError;
+
+    fn from_str(name: &str) -> Result<Self, SetupError> {
+        match name {
+            "Ed25519" => Ok(Self::Ed25519),
+            "EdDSA" => Ok(Self::EdDsa),
+            other => Err(SetupError::UnknownAlgorithm(other.to_owned())),
+        }
+    }
+}
+
+/// An issuer whose tokens are believed, with its keys.
+///
+/// ```
+/// use koherent_core::{KeySet, TrustedIssuer};
+/// let keys = KeySet::from_jwks(r#"{"keys": []}"#)?;
+/// let rekuest = TrustedIssuer::new("rekuest", keys);
+/// # Ok::<(), koherent_core::SetupError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct TrustedIssuer {
+    issuer: Issuer,
+    keys: KeySet,
+}
+
+impl TrustedIssuer {
+    /// Trusts tokens whose `iss` is exactly `issuer`, by these keys.
+    pub fn new(issuer: impl Into<Issuer>, keys: KeySet) -> Self {
+        Self {
+            issuer: issuer.into(),
+            keys,
+        }
+    }
+}
+
+/// A token that nobody has checked: it tells its issuer and its key id, for the log, and nothing else.
+///
+/// ```
+/// use koherent_core::UnverifiedToken;
+/// # let text = koherent_core::testing::test_issuer("rekuest").task("task-a").mint();
+/// let token = UnverifiedToken::parse(&text)?;
+/// assert_eq!(token.issuer(), Some("rekuest"));
+/// # Ok::<(), koherent_core::Error>(())
+/// ```
+///
+/// It does not give away what it has not checked:
+///
+/// ```compile_fail
+/// # let text = koherent_core::testing::test_issuer("rekuest").task("task-a").mint();
+/// let task = koherent_core::UnverifiedToken::parse(&text).unwrap().task();
+/// ```
+pub struct UnverifiedToken<'t> {
+    signing_input: &'t str,
+    signature: Vec<u8>,
+    header: Json,
+    payload: Json,
+}
+
+impl<'t> UnverifiedToken<'t> {
+    /// Reads the encoding, strictly: segments, base64url, JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] and [`Error::Malformed`].
+    pub fn parse(token: &'t str) -> Result<Self, Error> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Error::TooLarge {
+                limit: MAX_TOKEN_BYTES,
+            });
+        }
+        let mut segments = token.split('.');
+        let (Some(header), Some(payload), Some(signature), None) = (
+            segments.next(),
+            segments.next(),
+            segments.next(),
+            segments.next(),
+        ) else {
+            return Err(Error::Malformed(Malformed::Segments));
+        };
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
+            return Err(Error::Malformed(Malformed::Segments));
+        }
+        Ok(Self {
+            signing_input: &token[..header.len() + 1 + payload.len()],
+            signature: decode(signature)?,
+            header: decode_object(header)?,
+            payload: decode_object(payload)?,
+        })
+    }
+
+    /// What the token says its issuer is.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        as_text(self.payload.member("iss"))
+    }
+
+    /// What the token says its key is.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        as_text(self.header.member("kid"))
+    }
+}
+
+impl fmt::Debug for UnverifiedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedToken")
+            .field("issuer", &self.issuer())
+            .field("key_id", &self.key_id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token that passed every check of a [`Verifier`]. Only a verifier makes one; cloning it is cheap.
+///
+/// ```
+/// use koherent_core::{KeySet, TrustedIssuer, Verifier};
+/// # use koherent_core::testing::test_issuer;
+/// # let issuer = test_issuer("rekuest");
+/// # let (jwks, text) = (issuer.jwks(), issuer.task("task-a").mint());
+///
+/// let keys = KeySet::from_jwks(&jwks)?;
+/// let verifier = Verifier::new("lab", [TrustedIssuer::new("rekuest", keys)])?;
+/// let token = verifier.verify(&text)?;
+/// assert_eq!(token.task().task_id, "task-a");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// It cannot be made by hand:
+///
+/// ```compile_fail
+/// # fn forge(claims: std::sync::Arc<koherent_core::token::Claims>) {
+/// let token = koherent_core::VerifiedToken { claims };
+/// # }
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct VerifiedToken {
+    claims: Arc<Claims>,
+}
+
+impl VerifiedToken {
+    /// The claims, checked and typed.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The task the token attests.
+    #[must_use]
+    pub fn task(&self) -> &Task {
+        &self.claims.task
+    }
+
+    /// The task, to be kept without a copy.
+    #[must_use]
+    pub fn shared_task(&self) -> &Arc<Task> {
+        &self.claims.task
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("issuer", &self.task().issuer)
+            .field("task_id", &self.task().task_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Verifies provenance tokens for one service.
+///
+/// The audience and the issuers must be given; the rest has the strictest setting by default. Cloning it is cheap.
+///
+/// ```
+/// use koherent_core::{Algorithm, KeySet, TrustedIssuer, Verifier};
+/// # let jwks = koherent_core::testing::test_issuer("rekuest").jwks();
+///
+/// let verifier = Verifier::new("lab", [TrustedIssuer::new("rekuest", KeySet::from_jwks(&jwks)?)])?
+///     .with_algorithms([Algorithm::Ed25519])?
+///     .with_leeway(std::time::Duration::from_secs(5))?;
+/// # Ok::<(), koherent_core::SetupError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    audience: Arc<str>,
+    issuers: Arc<[TrustedIssuer]>,
+    algorithms: Arc<[Algorithm]>,
+    leeway: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// The audience that takes tokens meant for any service.
+const ANY_AUDIENCE: &str = "*";
+
+impl Verifier {
+    /// A verifier for the service called `audience`, trusting these issuers.
+    ///
+    /// It accepts the algorithms `Ed25519` and `EdDSA`, allows no leeway, and asks the machine's clock. The audience
+    /// `"*"` takes tokens meant for any service, and is warned about: a token that another service received could then
+    /// be used here.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::BlankAudience`], [`SetupError::NoIssuer`], [`SetupError::BlankIssuer`],
+    /// [`SetupError::DuplicateIssuer`].
+    pub fn new(
+        audience: impl Into<String>,
+        issuers: impl IntoIterator<Item = TrustedIssuer>,
+    ) -> Result<Self, SetupError> {
+        let audience = audience.into();
+        let issuers: Arc<[TrustedIssuer]> = issuers.into_iter().collect();
+        if audience.trim().is_empty() {
+            return Err(SetupError::BlankAudience);
+        }
+        if audience == ANY_AUDIENCE {
+            tracing::warn!("the audience \"*\" accepts tokens that were meant for other services");
+        }
+        if issuers.is_empty() {
+            return Err(SetupError::NoIssuer);
+        }
+        for (at, TrustedIssuer { issuer, .. }) in issuers.iter().enumerate() {
+            if issuer.as_str().trim().is_empty() {
+                return Err(SetupError::BlankIssuer);
+            }
+            if issuers[..at].iter().any(|other| other.issuer == *issuer) {
+                return Err(SetupError::DuplicateIssuer(issuer.to_string()));
+            }
+        }
+        Ok(Self {
+            audience: audience.into(),
+            issuers,
+            algorithms: [Algorithm::Ed25519, Algorithm::EdDsa].into(),
+            leeway: Duration::ZERO,
+            clock: Arc::new(SystemClock),
+        })
+    }
+
+    /// The same verifier, accepting only these algorithms.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::NoAlgorithm`].
+    pub fn with_algorithms(
+        mut self,
+        algorithms: impl IntoIterator<Item = Algorithm>,
+    ) -> Result<Self, SetupError> {
+        self.algorithms = algorithms.into_iter().collect();
+        if self.algorithms.is_empty() {
+            Err(SetupError::NoAlgorithm)
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// The same verifier, forgiving clocks that disagree by that much: `exp`, `nbf` and `iat` alike.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::TooMuchLeeway`] above [`MAX_LEEWAY`].
+    pub fn with_leeway(mut self, leeway: Duration) -> Result<Self, SetupError> {
+        if leeway > MAX_LEEWAY {
+            return Err(SetupError::TooMuchLeeway {
+                given_seconds: leeway.as_secs(),
+                limit_seconds: MAX_LEEWAY.as_secs(),
+            });
+        }
+        self.leeway = leeway;
+        Ok(self)
+    }
+
+    /// The same verifier, asking another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Verifies a token in compact form. The order of the checks is that of the [module](crate::token).
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails names the [`Error`]. Its [code](Error::code) says what the client should do: every
+    /// error from here is answered by getting a new token.
+    pub fn verify(&self, token: &str) -> Result<VerifiedToken, Error> {
+        let token = UnverifiedToken::parse(token)?;
+        let algorithm = self.accepted_algorithm(&token.header)?;
+        check_header(&token.header)?;
+        let key_id = token
+            .key_id()
+            .filter(|id| !id.is_empty())
+            .ok_or(Error::MissingKid)?;
+        let issuer = self.trusted_issuer(&token.payload)?;
+        let key = issuer
+            .keys
+            .find(key_id, algorithm.as_str())
+            .ok_or(Error::UnknownKey)?;
+        let signature = Signature::from_slice(&token.signature).map_err(|_| Error::BadSignature)?;
+        key.key
+            .verify_strict(token.signing_input.as_bytes(), &signature)
+            .map_err(|_| Error::BadSignature)?;
+        let claims = Claims::read(&token.payload, &issuer.issuer)?;
+        self.check_time(&claims)?;
+        self.check_audience(&claims)?;
+        claims.check_policy()?;
+        Ok(VerifiedToken {
+            claims: Arc::new(claims),
+        })
+    }
+
+    fn accepted_algorithm(&self, header: &Json) -> Result<Algorithm, Error> {
+        let name = as_text(header.member("alg")).ok_or(Error::UnsupportedAlgorithm)?;
+        let accepted = self
+            .algorithms
+            .iter()
+            .find(|algorithm| algorithm.as_str() == name);
+        accepted.copied().ok_or(Error::UnsupportedAlgorithm)
+    }
+
+    fn trusted_issuer(&self, payload: &Json) -> Result<&TrustedIssuer, Error> {
+        let name = required_text(payload, "iss", "iss")?;
+        self.issuers
+            .iter()
+            .find(|trusted| trusted.issuer == name)
+            .ok_or(Error::UntrustedIssuer)
+    }
+
+    fn check_time(&self, claims: &Claims) -> Result<(), Error> {
+        let now = self.clock.since_epoch().as_secs_f64();
+        let leeway = self.leeway.as_secs_f64();
+        if claims.expires.seconds() <= now - leeway {
+            return Err(Error::Expired);
+        }
+        let latest_start = now + leeway;
+        let starts = [Some(claims.issued), claims.not_before];
+        if starts
+            .into_iter()
+            .flatten()
+            .any(|start| start.seconds() > latest_start)
+        {
+            return Err(Error::NotYetValid);
+        }
+        Ok(())
+    }
+
+    fn check_audience(&self, claims: &Claims) -> Result<(), Error> {
+        let is_for_us = *self.audience == *ANY_AUDIENCE
+            || claims
+                .audience
+                .iter()
+                .any(|audience| **audience == *self.audience);
+        if is_for_us {
+            Ok(())
+        } else {
+            Err(Error::WrongAudience)
+        }
+    }
+}
+
+/// Checks that the task was given to the principal that calls: `act.sub`, `act.cid` and, where the token names it,
+/// `act.iss` against subject, client and issuer, byte for byte. Two empty values are no match.
+///
+/// # Errors
+///
+/// [`Error::ActorMismatch`].
+///
+/// ```
+/// use koherent_core::{Error, Principal, verify_actor};
+/// # use koherent_core::testing::test_issuer;
+/// # let issuer = test_issuer("rekuest");
+/// # let token = issuer.verifier("lab").verify(&issuer.task("task-a").actor("agent-7", "robot").mint())?;
+/// verify_actor(&token, &Principal::new("https://login.example", "agent-7", "robot"))?;
+/// let other = Principal::new("https://login.example", "agent-7", "another-app");
+/// assert_eq!(verify_actor(&token, &other), Err(Error::ActorMismatch));
+/// # Ok::<(), Error>(())
+/// ```
+pub fn verify_actor(token: &VerifiedToken, principal: &Principal) -> Result<(), Error> {
+    fn same(attested: &str, actual: &str) -> bool {
+        !attested.is_empty() && attested == actual
+    }
+    let task = token.task();
+    let issuer = token.claims().actor_issuer.as_ref();
+    let bound = same(task.agent.as_str(), principal.subject.as_str())
+        && same(task.agent_client_id.as_str(), principal.client.as_str())
+        && issuer.is_none_or(|issuer| same(issuer.as_str(), principal.issuer.as_str()));
+    if bound {
+        Ok(())
+    } else {
+        Err(Error::ActorMismatch)
+    }
+}
+
+fn decode(segment: &str) -> Result<Vec<u8>, Error> {
+    URL_SAFE_NO_PAD
+        .decode(segment)
+        .map_err(|_| Error::Malformed(Malformed::Base64))
+}
+
+fn decode_object(segment: &str) -> Result<Json, Error> {
+    let value = parse(&decode(segment)?, MAX_DEPTH, Duplicates::Refuse)
+        .map_err(|error| Error::Malformed(Malformed::Json(error)))?;
+    match value {
+        Json::Object(_) if value.is_finite() => Ok(value),
+        Json::Object(_) => Err(Error::Malformed(Malformed::Json(
+            crate::json::JsonError::NonFinite,
+        ))),
+        _ => Err(Error::Malformed(Malformed::NotAnObject)),
+    }
+}
+
+/// Refuses what changes the meaning of a token (RFC 7515 §4.1.11, RFC 7797 §3). Other members are ignored.
+fn check_header(header: &Json) -> Result<(), Error> {
+    let plain = header.member("crit").is_none()
+        && matches!(header.member("b64"), None | Some(Json::Bool(true)))
+        && matches!(header.member("typ"), None | Some(Json::String(_)));
+    if plain {
+        Ok(())
+    } else {
+        Err(Error::Malformed(Malformed::Header))
+    }
+}
+
+fn as_text(value: Option<&Json>) -> Option<&str> {
+    match value {
+        Some(Json::String(text)) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,3 @@
+//! Test support shared by Koherent's whole-stack tests.
+
+pub mod vectors;
