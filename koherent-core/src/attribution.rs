@@ -207,7 +207,8 @@ impl Attribution {
     /// What `history_client` gets.
     #[must_use]
     pub fn client(&self) -> Option<&ClientId> {
-        self.principal().map(|principal| &principal.client)
+        self.principal()
+            .and_then(|principal| principal.client.as_ref())
     }
 
     /// What `history_organization` gets.

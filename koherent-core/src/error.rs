@@ -55,7 +55,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// Why a provenance token was refused.
+/// Why a token was refused: a provenance token, or an access token by `koherent-tower`, which has the same faults.
 ///
 /// The variants stand in the order in which [`Verifier::verify`](crate::Verifier::verify) checks; the first check that
 /// fails names the error. Claim names in them are constants of this crate, never text from the token.
@@ -130,6 +130,7 @@ impl Error {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::ActorMismatch | Self::ArgsMismatch => ErrorCode::PermissionDenied,
+            Self::TooLarge { .. } => ErrorCode::BadRequest,
             _ => ErrorCode::Unauthenticated,
         }
     }

@@ -21,8 +21,8 @@ pub struct Principal {
     pub issuer: Issuer,
     /// Who it is (`sub`).
     pub subject: Subject,
-    /// The OAuth application it uses (`client_id`).
-    pub client: ClientId,
+    /// The OAuth application it uses (`client_id`, RFC 9068 §2.2), where the login says.
+    pub client: Option<ClientId>,
     /// The organization it acts in (`org`).
     pub organization: Option<Organization>,
     /// What it is allowed in that organization (`roles`).
@@ -34,16 +34,24 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// A principal without organization, roles and scopes.
+    /// A principal that uses an OAuth application, without organization, roles and scopes.
     pub fn new(
         issuer: impl Into<Issuer>,
         subject: impl Into<Subject>,
         client: impl Into<ClientId>,
     ) -> Self {
         Self {
+            client: Some(client.into()),
+            ..Self::without_client(issuer, subject)
+        }
+    }
+
+    /// A principal whose login names no OAuth application. No task can be bound to it.
+    pub fn without_client(issuer: impl Into<Issuer>, subject: impl Into<Subject>) -> Self {
+        Self {
             issuer: issuer.into(),
             subject: subject.into(),
-            client: client.into(),
+            client: None,
             organization: None,
             roles: Vec::new(),
             scopes: Vec::new(),

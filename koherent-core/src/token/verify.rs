@@ -155,6 +155,15 @@ impl<'t> UnverifiedToken<'t> {
         as_text(self.payload.member("iss"))
     }
 
+    /// Whether the header asks for what could change the token's meaning: `crit` of any kind (RFC 7515 §4.1.11), a `b64`
+    /// other than true (RFC 7797 §3), a `typ` that is no string. Such a token is refused.
+    #[must_use]
+    pub fn asks_for_extensions(&self) -> bool {
+        self.header.member("crit").is_some()
+            || !matches!(self.header.member("b64"), None | Some(Json::Bool(true)))
+            || !matches!(self.header.member("typ"), None | Some(Json::String(_)))
+    }
+
     /// What the token says its key is.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
@@ -339,12 +348,13 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// The first check that fails names the [`Error`]. Its [code](Error::code) says what the client should do: every
-    /// error from here is answered by getting a new token.
+    /// The first check that fails names the [`Error`].
     pub fn verify(&self, token: &str) -> Result<VerifiedToken, Error> {
         let token = UnverifiedToken::parse(token)?;
         let algorithm = self.accepted_algorithm(&token.header)?;
-        check_header(&token.header)?;
+        if token.asks_for_extensions() {
+            return Err(Error::Malformed(Malformed::Header));
+        }
         let key_id = token
             .key_id()
             .filter(|id| !id.is_empty())
@@ -439,8 +449,12 @@ pub fn verify_actor(token: &VerifiedToken, principal: &Principal) -> Result<(), 
     }
     let task = token.task();
     let issuer = token.claims().actor_issuer.as_ref();
+    let client = principal
+        .client
+        .as_ref()
+        .map_or("", |client| client.as_str());
     let bound = same(task.agent.as_str(), principal.subject.as_str())
-        && same(task.agent_client_id.as_str(), principal.client.as_str())
+        && same(task.agent_client_id.as_str(), client)
         && issuer.is_none_or(|issuer| same(issuer.as_str(), principal.issuer.as_str()));
     if bound {
         Ok(())
@@ -464,18 +478,6 @@ fn decode_object(segment: &str) -> Result<Json, Error> {
             crate::json::JsonError::NonFinite,
         ))),
         _ => Err(Error::Malformed(Malformed::NotAnObject)),
-    }
-}
-
-/// Refuses what changes the meaning of a token (RFC 7515 §4.1.11, RFC 7797 §3). Other members are ignored.
-fn check_header(header: &Json) -> Result<(), Error> {
-    let plain = header.member("crit").is_none()
-        && matches!(header.member("b64"), None | Some(Json::Bool(true)))
-        && matches!(header.member("typ"), None | Some(Json::String(_)));
-    if plain {
-        Ok(())
-    } else {
-        Err(Error::Malformed(Malformed::Header))
     }
 }
 

@@ -1,0 +1,172 @@
+//! Extractors for axum handlers.
+//!
+//! | argument | gives | where the request has none |
+//! | --- | --- | --- |
+//! | `Attribution(who): Attribution` | who, through which client, under which task | 401 |
+//! | `Provenance(token): Provenance` | the verified token | 401; `Option<Provenance>` gives `None` |
+//! | `Principal(who): Principal` | who is signed in | 401; `Option<Principal>` gives `None` |
+//!
+//! Where the layer that an extractor needs is not around the route, it answers 500 and the log says what to add. A token
+//! that is present and wrong never reaches a handler, so `None` always means absent.
+
+use axum_core::body::Body;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::Extensions;
+use http::request::Parts;
+use koherent_core::VerifiedToken;
+
+use crate::context::{LoginChecked, ProvenanceChecked};
+use crate::rejection::{Credential, Rejection, Responder};
+
+/// The verified provenance token of the request.
+///
+/// ```
+/// use koherent_tower::Provenance;
+///
+/// async fn which_task(Provenance(token): Provenance) -> String {
+///     token.task().task_id.to_string()
+/// }
+/// async fn any_task(token: Option<Provenance>) -> &'static str {
+///     if token.is_some() { "under a task" } else { "under no task" }
+/// }
+/// # let _: axum::Router = axum::Router::new()
+/// #     .route("/1", axum::routing::get(which_task)).route("/2", axum::routing::get(any_task));
+/// ```
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their arguments"
+)]
+pub struct Provenance(pub VerifiedToken);
+
+/// The principal that is signed in.
+///
+/// ```
+/// use koherent_tower::Principal;
+///
+/// async fn hello(Principal(who): Principal) -> String {
+///     format!("hello {}", who.subject)
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(hello));
+/// ```
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their arguments"
+)]
+pub struct Principal(pub koherent_core::Principal);
+
+/// The attribution of the request, to be handed to the audited connection.
+///
+/// A request without login has none and is answered 401. A handler that serves such requests too takes
+/// `Option<Attribution>` and says whose change it is: `who.unwrap_or_else(koherent_core::Attribution::anonymous)`.
+///
+/// ```
+/// use koherent_tower::Attribution;
+///
+/// async fn whoami(Attribution(who): Attribution) -> String {
+///     who.user().map(ToString::to_string).unwrap_or_default()
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(whoami));
+/// ```
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "handlers take it apart in their arguments"
+)]
+pub struct Attribution(pub koherent_core::Attribution);
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        Responder::default().respond(self).map(Body::from)
+    }
+}
+
+/// What an extractor looks up: its value, the mark of the layer that would have put it there, and what to say if neither
+/// is there.
+trait Lookup: Sized {
+    type Mark: Clone + Send + Sync + 'static;
+    const EXTRACTOR: &'static str;
+    const LAYER: &'static str;
+    const CREDENTIAL: Credential;
+
+    fn find(extensions: &Extensions) -> Option<Self>;
+}
+
+fn optional<L: Lookup>(parts: &Parts) -> Result<Option<L>, Rejection> {
+    let found = L::find(&parts.extensions);
+    if found.is_none() && parts.extensions.get::<L::Mark>().is_none() {
+        return Err(Rejection::LayerMissing {
+            extractor: L::EXTRACTOR,
+            layer: L::LAYER,
+        });
+    }
+    Ok(found)
+}
+
+macro_rules! extractor {
+    ($name:ident) => {
+        impl<S: Sync> FromRequestParts<S> for $name {
+            type Rejection = Rejection;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+                optional(parts)?.ok_or(Rejection::Missing(<Self as Lookup>::CREDENTIAL))
+            }
+        }
+
+        impl<S: Sync> OptionalFromRequestParts<S> for $name {
+            type Rejection = Rejection;
+
+            async fn from_request_parts(
+                parts: &mut Parts,
+                _: &S,
+            ) -> Result<Option<Self>, Rejection> {
+                optional(parts)
+            }
+        }
+    };
+}
+
+extractor!(Provenance);
+extractor!(Principal);
+extractor!(Attribution);
+
+impl Lookup for Provenance {
+    type Mark = ProvenanceChecked;
+    const EXTRACTOR: &'static str = "Provenance";
+    const LAYER: &'static str = "ProvenanceLayer";
+    const CREDENTIAL: Credential = Credential::ProvenanceToken;
+
+    fn find(extensions: &Extensions) -> Option<Self> {
+        extensions.get::<VerifiedToken>().cloned().map(Self)
+    }
+}
+
+impl Lookup for Principal {
+    type Mark = LoginChecked;
+    const EXTRACTOR: &'static str = "Principal";
+    const LAYER: &'static str = "PrincipalLayer (or a login that inserts `LoginChecked`)";
+    const CREDENTIAL: Credential = Credential::AccessToken;
+
+    fn find(extensions: &Extensions) -> Option<Self> {
+        extensions
+            .get::<koherent_core::Principal>()
+            .cloned()
+            .map(Self)
+    }
+}
+
+impl Lookup for Attribution {
+    type Mark = ProvenanceChecked;
+    const EXTRACTOR: &'static str = "Attribution";
+    const LAYER: &'static str = "ProvenanceLayer";
+    const CREDENTIAL: Credential = Credential::AccessToken;
+
+    fn find(extensions: &Extensions) -> Option<Self> {
+        extensions
+            .get::<koherent_core::Attribution>()
+            .cloned()
+            .map(Self)
+    }
+}

@@ -1,0 +1,120 @@
+//! `PrincipalLayer`: who is calling, from an access token.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use koherent_core::Attribution;
+use tower_layer::Layer;
+
+use crate::access::AccessVerifier;
+use crate::context::LoginChecked;
+use crate::policy::Presence;
+use crate::rejection::{Credential, Rejection, Responder};
+use crate::service::{Check, Gate};
+
+/// Takes `Authorization: Bearer` (RFC 6750 §2.1), verifies the access token, and puts a
+/// [`Principal`](koherent_core::Principal) into the request's extensions.
+///
+/// A service with another login does not need it: see [`LoginChecked`].
+///
+/// ```
+/// use koherent_tower::{AccessVerifier, AccessIssuer, PrincipalLayer, Presence};
+/// # let jwks = r#"{"keys": []}"#;
+///
+/// let login = AccessIssuer::new("https://login.example", jwks, ["RS256"])?;
+/// let layer = PrincipalLayer::new(AccessVerifier::new("lab", [login])?).with_presence(Presence::Required);
+/// # Ok::<(), koherent_tower::access::SetupError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a layer does nothing until a service is wrapped in it"]
+pub struct PrincipalLayer {
+    check: PrincipalCheck,
+}
+
+/// The service that [`PrincipalLayer`] makes.
+pub type PrincipalService<S> = Gate<S, PrincipalCheck>;
+
+/// What [`PrincipalLayer`] checks.
+#[derive(Debug, Clone)]
+pub struct PrincipalCheck {
+    verifier: Arc<AccessVerifier>,
+    presence: Presence,
+    responder: Responder,
+}
+
+impl PrincipalLayer {
+    /// A layer that lets requests without a login pass, as such.
+    pub fn new(verifier: AccessVerifier) -> Self {
+        Self {
+            check: PrincipalCheck {
+                verifier: Arc::new(verifier),
+                presence: Presence::Optional,
+                responder: Responder::default(),
+            },
+        }
+    }
+
+    /// The same layer, with another rule for requests without a login.
+    pub const fn with_presence(mut self, presence: Presence) -> Self {
+        self.check.presence = presence;
+        self
+    }
+
+    /// The same layer, answering rejections otherwise.
+    pub fn with_responder(mut self, responder: Responder) -> Self {
+        self.check.responder = responder;
+        self
+    }
+}
+
+impl<S> Layer<S> for PrincipalLayer {
+    type Service = PrincipalService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gate::new(inner, self.check.clone())
+    }
+}
+
+impl Check for PrincipalCheck {
+    fn check(&self, request: &mut http::request::Parts) -> Result<Option<Attribution>, Rejection> {
+        let Some(token) = bearer_token(&request.headers)? else {
+            if self.presence == Presence::Required {
+                return Err(Rejection::Missing(Credential::AccessToken));
+            }
+            request.extensions.insert(LoginChecked);
+            return Ok(None);
+        };
+        let principal = self
+            .verifier
+            .verify(token)
+            .map_err(Rejection::AccessToken)?;
+        let attribution = Attribution::of(principal.clone());
+        request.extensions.insert(LoginChecked);
+        request.extensions.insert(principal);
+        Ok(Some(attribution))
+    }
+
+    fn responder(&self) -> &Responder {
+        &self.responder
+    }
+}
+
+/// The token of the one `Authorization` header there may be. The scheme is compared without case (RFC 9110 §11.1).
+fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Rejection::Repeated(Credential::AccessToken));
+    }
+    let unreadable = Rejection::Unreadable(Credential::AccessToken);
+    let text = value.to_str().map_err(|_| unreadable.clone())?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {
+            Ok(Some(token))
+        }
+        _ => Err(unreadable),
+    }
+}

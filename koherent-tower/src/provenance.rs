@@ -1,0 +1,215 @@
+//! `ProvenanceLayer`: under which task the request comes, from a provenance token.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName};
+use koherent_core::{Attribution, Principal, VerifiedToken, Verifier, verify_actor};
+use tower_layer::Layer;
+
+use crate::context::{LoginChecked, ProvenanceChecked};
+use crate::policy::Presence;
+use crate::rejection::{Credential, Rejection, Responder};
+use crate::service::{Check, Gate};
+
+/// The headers that are looked at, in this order.
+pub const DEFAULT_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("rekuest-task"),
+    HeaderName::from_static("x-rekuest-task"),
+    HeaderName::from_static("provenance-token"),
+    HeaderName::from_static("x-provenance-token"),
+];
+
+/// The longest id of a request that is kept; a longer one is cut.
+const MAX_CORRELATION_ID: usize = 128;
+
+/// Takes the provenance token of a request, verifies it, binds it to the caller, and puts a
+/// [`VerifiedToken`] and an [`Attribution`] into the request's extensions.
+///
+/// It stands *inside* of whatever signs the caller in, because a task token proves nothing about who presents it:
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use koherent_tower::{Presence, PrincipalLayer, ProvenanceLayer};
+/// # use koherent_tower::{AccessIssuer, AccessVerifier};
+/// # let login = AccessIssuer::new("https://login.example", r#"{"keys": []}"#, ["RS256"])?;
+/// # let access_verifier = AccessVerifier::new("lab", [login])?;
+/// # let verifier = koherent_core::testing::test_issuer("rekuest").verifier("lab");
+///
+/// let app: Router = Router::new()
+///     .route("/samples", get(async || "samples"))
+///     .layer(ProvenanceLayer::new(verifier))        // runs second
+///     .layer(PrincipalLayer::new(access_verifier)); // runs first
+/// # Ok::<(), koherent_tower::access::SetupError>(())
+/// ```
+///
+/// A token that is present and wrong is refused, never taken for absent.
+#[derive(Debug, Clone)]
+#[must_use = "a layer does nothing until a service is wrapped in it"]
+pub struct ProvenanceLayer {
+    check: ProvenanceCheck,
+}
+
+/// The service that [`ProvenanceLayer`] makes.
+pub type ProvenanceService<S> = Gate<S, ProvenanceCheck>;
+
+/// What [`ProvenanceLayer`] checks.
+#[derive(Debug, Clone)]
+pub struct ProvenanceCheck {
+    verifier: Arc<Verifier>,
+    headers: Arc<[HeaderName]>,
+    presence: Presence,
+    binding: Binding,
+    responder: Responder,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Binding {
+    Required,
+    OptedOut,
+}
+
+impl ProvenanceLayer {
+    /// A layer that looks at [`DEFAULT_HEADERS`], lets requests without a task pass, and binds each token to the
+    /// principal that is signed in.
+    pub fn new(verifier: Verifier) -> Self {
+        Self {
+            check: ProvenanceCheck {
+                verifier: Arc::new(verifier),
+                headers: DEFAULT_HEADERS.into(),
+                presence: Presence::Optional,
+                binding: Binding::Required,
+                responder: Responder::default(),
+            },
+        }
+    }
+
+    /// The same layer, with another rule for requests without a task.
+    pub const fn with_presence(mut self, presence: Presence) -> Self {
+        self.check.presence = presence;
+        self
+    }
+
+    /// The same layer, looking at these headers alone.
+    pub fn with_headers(mut self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.check.headers = headers.into_iter().collect();
+        self
+    }
+
+    /// The same layer, answering rejections otherwise.
+    pub fn with_responder(mut self, responder: Responder) -> Self {
+        self.check.responder = responder;
+        self
+    }
+
+    /// The same layer, taking a token from whoever presents it.
+    ///
+    /// Without a login the change is then attributed to the actor that the token names: whoever gets hold of a token
+    /// acts as that agent until it expires. Use it only where something in front of the service binds the two.
+    pub const fn without_actor_binding(mut self) -> Self {
+        self.check.binding = Binding::OptedOut;
+        self
+    }
+}
+
+impl<S> Layer<S> for ProvenanceLayer {
+    type Service = ProvenanceService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gate::new(inner, self.check.clone())
+    }
+}
+
+impl Check for ProvenanceCheck {
+    fn check(&self, request: &mut http::request::Parts) -> Result<Option<Attribution>, Rejection> {
+        let token = self.token(&request.headers)?;
+        let token = token
+            .map(|token| self.verifier.verify(token))
+            .transpose()
+            .map_err(Rejection::ProvenanceToken)?;
+        if token.is_none() && self.presence == Presence::Required {
+            return Err(Rejection::Missing(Credential::ProvenanceToken));
+        }
+        let attribution = self.attribution(request, token.as_ref())?;
+        request.extensions.insert(ProvenanceChecked);
+        if let Some(token) = token {
+            request.extensions.insert(token);
+        }
+        if let Some(attribution) = &attribution {
+            request.extensions.insert(attribution.clone());
+        }
+        Ok(attribution)
+    }
+
+    fn responder(&self) -> &Responder {
+        &self.responder
+    }
+}
+
+impl ProvenanceCheck {
+    /// The one token there may be, over all the headers.
+    fn token<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, Rejection> {
+        let mut values = self.headers.iter().flat_map(|name| headers.get_all(name));
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(Rejection::Repeated(Credential::ProvenanceToken));
+        }
+        let text = value.to_str();
+        text.map(Some)
+            .map_err(|_| Rejection::Unreadable(Credential::ProvenanceToken))
+    }
+
+    /// Brings together who is calling and under which task.
+    fn attribution(
+        &self,
+        request: &http::request::Parts,
+        token: Option<&VerifiedToken>,
+    ) -> Result<Option<Attribution>, Rejection> {
+        let principal = request.extensions.get::<Principal>();
+        let attribution = match (principal, token) {
+            (None, None) => return Ok(None),
+            (Some(principal), None) => Attribution::of(principal.clone()),
+            (Some(principal), Some(token)) => {
+                if self.binding == Binding::Required {
+                    verify_actor(token, principal).map_err(Rejection::ProvenanceToken)?;
+                }
+                Attribution::of(principal.clone()).with_unbound_task(token)
+            }
+            (None, Some(token)) if self.binding == Binding::OptedOut => {
+                Attribution::of(actor(token)).with_unbound_task(token)
+            }
+            (None, Some(_)) if request.extensions.get::<LoginChecked>().is_some() => {
+                return Err(Rejection::TokenWithoutLogin);
+            }
+            (None, Some(_)) => return Err(Rejection::NoLoginLayer),
+        };
+        Ok(Some(match correlation_id(&request.headers) {
+            Some(id) => attribution.with_correlation_id(id),
+            None => attribution,
+        }))
+    }
+}
+
+/// The actor that a token names, as a principal.
+fn actor(token: &VerifiedToken) -> Principal {
+    let task = token.task();
+    let issuer = token.claims().actor_issuer.as_ref().unwrap_or(&task.issuer);
+    Principal::new(
+        issuer.clone(),
+        task.agent.clone(),
+        task.agent_client_id.clone(),
+    )
+}
+
+/// The id by which logs know the request: the trace id of `traceparent` (W3C Trace Context §3.2), else `X-Request-Id`.
+fn correlation_id(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let trace_id = text("traceparent").and_then(|value| value.split('-').nth(1));
+    let id = trace_id
+        .filter(|id| id.len() == 32)
+        .or_else(|| text("x-request-id"))?
+        .trim();
+    let id = id.get(..MAX_CORRELATION_ID).unwrap_or(id);
+    (!id.is_empty()).then_some(id)
+}

@@ -1,0 +1,330 @@
+//! From what went wrong to the response: the only place that names a status.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use koherent_core::{Error, ErrorCode};
+use serde_json::json;
+
+/// Why a layer answered a request itself.
+///
+/// It travels in the extensions of the response, so that an outer layer can log it.
+///
+/// ```
+/// use koherent_core::Error;
+/// use koherent_tower::Rejection;
+///
+/// let rejection = Rejection::ProvenanceToken(Error::Expired);
+/// assert_eq!(rejection.status(), 401);
+/// assert_eq!(rejection.reason(), "EXPIRED");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// More than one header, or more than one value, where one token belongs.
+    #[error("the request carries more than one {0}")]
+    Repeated(Credential),
+    /// The header's value is not visible ASCII, or is no `Bearer` credential.
+    #[error("the header with the {0} cannot be read")]
+    Unreadable(Credential),
+    /// The token is required and absent.
+    #[error("the request carries no {0}")]
+    Missing(Credential),
+    /// The access token was refused.
+    #[error("the access token was refused: {0}")]
+    AccessToken(#[source] Error),
+    /// The provenance token was refused, or was given to another actor.
+    #[error("the provenance token was refused: {0}")]
+    ProvenanceToken(#[source] Error),
+    /// A provenance token came without a login: nobody can say whether the caller is its actor.
+    #[error("a provenance token came without a login")]
+    TokenWithoutLogin,
+    /// A provenance token came to a service where nothing had looked for a login before.
+    #[error(
+        "nothing looked for a login before ProvenanceLayer did: add PrincipalLayer outside of it \
+         (in axum: `.layer(provenance).layer(principal)`), or put `LoginChecked` and a `Principal` into the request's \
+         extensions, or opt out with `ProvenanceLayer::without_actor_binding`"
+    )]
+    NoLoginLayer,
+    /// An extractor was used where its layer had not run.
+    #[error("the extractor `{extractor}` needs {layer} around this route")]
+    LayerMissing {
+        /// The extractor.
+        extractor: &'static str,
+        /// The layer it needs.
+        layer: &'static str,
+    },
+}
+
+/// What a header carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a request is signed in, and belongs to a task"
+)]
+pub enum Credential {
+    /// `Authorization: Bearer`: who is calling.
+    AccessToken,
+    /// `Rekuest-Task`: under which task.
+    ProvenanceToken,
+}
+
+impl std::fmt::Display for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AccessToken => "access token",
+            Self::ProvenanceToken => "provenance token",
+        })
+    }
+}
+
+impl Rejection {
+    /// What the client should do.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Repeated(_) | Self::Unreadable(_) => ErrorCode::BadRequest,
+            Self::Missing(_) | Self::TokenWithoutLogin => ErrorCode::Unauthenticated,
+            Self::AccessToken(error) | Self::ProvenanceToken(error) => error.code(),
+            Self::NoLoginLayer | Self::LayerMissing { .. } => ErrorCode::InternalError,
+        }
+    }
+
+    /// The stable name of what happened.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Repeated(_) => "HEADER_REPEATED",
+            Self::Unreadable(_) => "HEADER_UNREADABLE",
+            Self::Missing(_) => "TOKEN_MISSING",
+            Self::AccessToken(error) | Self::ProvenanceToken(error) => error.reason(),
+            Self::TokenWithoutLogin => "TOKEN_WITHOUT_LOGIN",
+            Self::NoLoginLayer | Self::LayerMissing { .. } => "LAYER_MISSING",
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self.code() {
+            ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
+            ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ErrorCode::PermissionDenied => StatusCode::FORBIDDEN,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::Conflict => StatusCode::CONFLICT,
+            ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The sentence that clients see: fixed, without anything from the request.
+    #[must_use]
+    pub const fn public_text(&self) -> &'static str {
+        match (self, self.code()) {
+            (Self::Repeated(_), _) => "Send each token once, in one header.",
+            (Self::Unreadable(Credential::AccessToken), _) => {
+                "Send the access token as `Authorization: Bearer TOKEN`."
+            }
+            (Self::Missing(Credential::AccessToken), _) => {
+                "Sign in: send an access token as `Authorization: Bearer TOKEN`."
+            }
+            (Self::Missing(Credential::ProvenanceToken), _) => {
+                "This needs a task: send its provenance token as `Rekuest-Task: TOKEN`."
+            }
+            (Self::TokenWithoutLogin, _) => {
+                "A provenance token holds only together with an access token: send both."
+            }
+            (_, ErrorCode::BadRequest) => "The header with the token cannot be read.",
+            (Self::ProvenanceToken(_), ErrorCode::PermissionDenied) => {
+                "This task was given to another actor than the one that is signed in."
+            }
+            (Self::ProvenanceToken(_), ErrorCode::Unauthenticated) => {
+                "The provenance token is not valid: get a new one for this task."
+            }
+            (Self::AccessToken(_), ErrorCode::Unauthenticated) => {
+                "The access token is not valid: sign in again."
+            }
+            _ => "The service is not set up correctly.",
+        }
+    }
+
+    /// The response that a layer gives by default: a problem document (RFC 9457) with `code` and `reason`, and on 401 a
+    /// challenge (RFC 6750 §3).
+    #[must_use]
+    pub fn response(&self) -> Response<Bytes> {
+        let status = self.status();
+        let problem = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": self.public_text(),
+            "code": self.code().as_str(),
+            "reason": self.reason(),
+        });
+        let mut response = Response::new(Bytes::from(problem.to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = match self {
+                Self::AccessToken(_) | Self::ProvenanceToken(_) => {
+                    "Bearer realm=\"koherent\", error=\"invalid_token\""
+                }
+                _ => "Bearer realm=\"koherent\"",
+            };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}
+
+/// Makes the response for a rejection, where [`Rejection::response`] does not fit the service.
+///
+/// ```
+/// use http::{Response, StatusCode};
+/// use koherent_tower::{Rejection, Responder};
+///
+/// let teapot = Responder::new(|rejection: &Rejection| {
+///     let mut response = Response::new(rejection.reason().into());
+///     *response.status_mut() = StatusCode::IM_A_TEAPOT;
+///     response
+/// });
+/// # let _ = teapot;
+/// ```
+#[derive(Clone)]
+pub struct Responder(Arc<Respond>);
+
+type Respond = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
+
+impl Responder {
+    /// A responder from a function.
+    pub fn new(respond: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(respond))
+    }
+
+    /// Logs the rejection, makes its response, and puts it into the response's extensions.
+    pub(crate) fn respond(&self, rejection: Rejection) -> Response<Bytes> {
+        let (code, reason) = (rejection.code().as_str(), rejection.reason());
+        if rejection.code() == ErrorCode::InternalError {
+            tracing::error!(code, reason, "{rejection}");
+        } else {
+            tracing::warn!(code, reason, "request refused: {rejection}");
+        }
+        let mut response = (self.0)(&rejection);
+        response.extensions_mut().insert(rejection);
+        response
+    }
+}
+
+impl Default for Responder {
+    fn default() -> Self {
+        Self::new(Rejection::response)
+    }
+}
+
+impl std::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Responder(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rejection_has_its_status_code_reason_and_challenge() {
+        use Credential::{AccessToken, ProvenanceToken};
+        let invalid = Some("Bearer realm=\"koherent\", error=\"invalid_token\"");
+        let bare = Some("Bearer realm=\"koherent\"");
+        let layer_missing = Rejection::LayerMissing {
+            extractor: "x",
+            layer: "y",
+        };
+        let too_large = Error::TooLarge { limit: 1 };
+        for (rejection, status, code, reason, challenge) in [
+            (
+                Rejection::Repeated(ProvenanceToken),
+                400,
+                "BAD_REQUEST",
+                "HEADER_REPEATED",
+                None,
+            ),
+            (
+                Rejection::Unreadable(AccessToken),
+                400,
+                "BAD_REQUEST",
+                "HEADER_UNREADABLE",
+                None,
+            ),
+            (
+                Rejection::ProvenanceToken(too_large),
+                400,
+                "BAD_REQUEST",
+                "TOO_LARGE",
+                None,
+            ),
+            (
+                Rejection::Missing(AccessToken),
+                401,
+                "UNAUTHENTICATED",
+                "TOKEN_MISSING",
+                bare,
+            ),
+            (
+                Rejection::TokenWithoutLogin,
+                401,
+                "UNAUTHENTICATED",
+                "TOKEN_WITHOUT_LOGIN",
+                bare,
+            ),
+            (
+                Rejection::AccessToken(Error::Expired),
+                401,
+                "UNAUTHENTICATED",
+                "EXPIRED",
+                invalid,
+            ),
+            (
+                Rejection::ProvenanceToken(Error::BadSignature),
+                401,
+                "UNAUTHENTICATED",
+                "BAD_SIGNATURE",
+                invalid,
+            ),
+            (
+                Rejection::ProvenanceToken(Error::ActorMismatch),
+                403,
+                "PERMISSION_DENIED",
+                "ACTOR_MISMATCH",
+                None,
+            ),
+            (
+                Rejection::NoLoginLayer,
+                500,
+                "INTERNAL_ERROR",
+                "LAYER_MISSING",
+                None,
+            ),
+            (layer_missing, 500, "INTERNAL_ERROR", "LAYER_MISSING", None),
+        ] {
+            let response = rejection.response();
+            assert_eq!(response.status(), status, "{rejection:?}");
+            let challenge_sent = response.headers().get(WWW_AUTHENTICATE);
+            assert_eq!(
+                challenge_sent.map(|value| value.to_str().unwrap()),
+                challenge
+            );
+            let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(problem["status"], status);
+            assert_eq!(problem["code"], code);
+            assert_eq!(problem["reason"], reason);
+            assert_eq!(problem["detail"], rejection.public_text());
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The service that both layers put around the user's: look at the request, then pass it on or answer it.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use koherent_core::Attribution;
+use tower_service::Service;
+
+use crate::future::ResponseFuture;
+use crate::rejection::{Rejection, Responder};
+
+/// The body of a response: the inner service's, or that of a rejection.
+pub type ResponseBody<B> = Either<B, Full<Bytes>>;
+
+/// What a layer decides about a request.
+pub(crate) trait Check {
+    /// Looks at headers and extensions, puts what it verified into the extensions, and returns the attribution of the
+    /// request as far as it is known now.
+    fn check(&self, request: &mut http::request::Parts) -> Result<Option<Attribution>, Rejection>;
+
+    fn responder(&self) -> &Responder;
+}
+
+/// A service that lets a request through only if its check passes.
+///
+/// [`PrincipalService`](crate::PrincipalService) and [`ProvenanceService`](crate::ProvenanceService) are this with their
+/// checks; both are made by their layers.
+#[derive(Debug, Clone)]
+pub struct Gate<S, C> {
+    inner: S,
+    check: C,
+}
+
+impl<S, C> Gate<S, C> {
+    pub(crate) const fn new(inner: S, check: C) -> Self {
+        Self { inner, check }
+    }
+}
+
+impl<S, C, ReqBody, ResBody> Service<Request<ReqBody>> for Gate<S, C>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    C: Check,
+    ResBody: Body<Data = Bytes>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        match self.check.check(&mut parts) {
+            Ok(attribution) => {
+                let inner = self.inner.call(Request::from_parts(parts, body));
+                ResponseFuture::passed_on(inner, attribution)
+            }
+            Err(rejection) => ResponseFuture::rejected(self.check.responder().respond(rejection)),
+        }
+    }
+}
