@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::change::{ChangeKind, FieldChange};
 use crate::id::{ClientId, Organization, Subject};
-use crate::task::Task;
+use crate::task::TaskRecord;
 
 /// One history entry: what happened to a row, when, and to whom it is attributed.
 ///
@@ -43,7 +43,7 @@ pub struct HistoryEntry {
     /// The organization it acted in.
     pub organization: Option<Organization>,
     /// The verified task, where the change was made under one.
-    pub task: Option<Arc<Task>>,
+    pub task: Option<Arc<TaskRecord>>,
     /// Groups the entries of one transaction (UUID version 7, RFC 9562 §5.7).
     pub transaction: Uuid,
     /// Why, where a reason was given.

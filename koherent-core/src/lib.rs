@@ -23,7 +23,7 @@ pub use entry::HistoryEntry;
 pub use error::{Error, ErrorCode, Malformed, SetupError};
 pub use id::{ClientId, Issuer, Organization, Subject, TaskId, TokenId};
 pub use principal::Principal;
-pub use task::Task;
+pub use task::{Task, TaskRecord};
 pub use token::{
     Algorithm, KeySet, TrustedIssuer, UnverifiedToken, VerifiedToken, Verifier, verify_actor,
     verify_args,

@@ -1,6 +1,8 @@
 //! One attested run of work and its place in the causal tree.
 
-use crate::id::{ClientId, Issuer, Subject, TaskId, TokenId};
+use chrono::{DateTime, Utc};
+
+use crate::id::{ClientId, Issuer, Organization, Subject, TaskId, TokenId};
 
 /// A task as its provenance token describes it, and as `koherent_task` keeps it.
 ///
@@ -52,4 +54,30 @@ impl Task {
     pub const fn is_root(&self) -> bool {
         self.parent_task_id.is_none()
     }
+}
+
+/// A task as `koherent_task` holds it: what its token said, for which organization it first changed something, and when.
+///
+/// ```
+/// use koherent_core::{Task, TaskRecord};
+/// # let issuer = koherent_core::testing::test_issuer("rekuest");
+/// # let token = issuer.verifier("lab").verify(&issuer.task("task-a").mint())?;
+/// # let (task, created_at) = (token.task().clone(), chrono::DateTime::from_timestamp(0, 0).unwrap());
+/// let record = TaskRecord { task, organization: Some("bio-lab".into()), created_at };
+/// assert_eq!(record.task.task_id, "task-a");
+/// # Ok::<(), koherent_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it is a row: loaders build it, readers take it apart"
+)]
+pub struct TaskRecord {
+    /// What the token said.
+    pub task: Task,
+    /// The organization in which the task first changed something here.
+    pub organization: Option<Organization>,
+    /// When it first changed something here.
+    pub created_at: DateTime<Utc>,
 }

@@ -1,1 +1,37 @@
-//! stub
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod check;
+mod connection;
+mod driver;
+mod entries;
+mod error;
+mod macros;
+mod pending;
+#[cfg(feature = "deadpool")]
+mod pool;
+mod record;
+pub mod schema;
+pub mod sql_types;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod statement;
+mod table;
+mod task_cache;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub use check::{Difference, check};
+pub use connection::{AuditedConnection, AuditedTransactionManager};
+pub use driver::Driver;
+pub use entries::{EntriesOf, entries_of};
+pub use error::{Error, OptionalExtension};
+pub use pending::{Pending, RowOf};
+#[cfg(feature = "deadpool")]
+pub use pool::AuditedPool;
+pub use statement::{
+    Attributed, AuditedStatement, Delete, Insert, Unattributed, Update, audited_delete,
+    audited_insert, audited_update,
+};
+pub use table::{Audited, ColumnInfo, Holds, TableInfo, ValueKind};

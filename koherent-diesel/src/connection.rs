@@ -1,0 +1,411 @@
+//! `AuditedConnection`: a connection that knows whose changes it makes.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use diesel::Insertable;
+use diesel::query_builder::{AsChangeset, IntoUpdateTarget};
+use koherent_core::{Attribution, Clock};
+
+use crate::driver::{Driver, sealed};
+use crate::pending::Pending;
+use crate::record::Recorder;
+use crate::statement::{AuditedStatement, Delete, Insert, Update, update};
+use crate::table::Audited;
+use crate::task_cache::TaskCache;
+
+/// A Diesel or diesel-async connection together with the attribution of the changes made through it.
+///
+/// Reads, transactions, savepoints and migrations go through unchanged; `audited_insert`, `audited_update` and
+/// `audited_delete` write a change and its history in one transaction.
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let sqlite = connection();
+/// use koherent_core::Principal;
+/// use koherent_diesel::{AuditedConnection, entries_of};
+///
+/// let ann = Attribution::of(Principal::new("https://login.example", "ann", "lab-ui"));
+/// let mut conn = AuditedConnection::new(sqlite, ann);
+///
+/// let liver: Sample = conn.audited_insert(samples::table, samples::name.eq("liver")).get_result()?;
+/// conn.audited_update(&liver, samples::note.eq("stained")).reason("histology").execute()?;
+/// conn.audited_delete(samples::table.find(liver.id)).execute()?;
+///
+/// let entries = entries_of(samples::table, liver.id).load(&mut conn)?;
+/// assert_eq!(entries.len(), 3);
+/// assert_eq!(entries[1].user.as_ref().unwrap(), "ann");
+/// assert_eq!(entries[1].reason.as_deref(), Some("histology"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// There is no way to the bare connection that could write past the history:
+///
+/// ```compile_fail,E0596
+/// # include!("doctest_setup.rs");
+/// # fn bypass(mut conn: koherent_diesel::AuditedConnection<SqliteConnection>) {
+/// let bare: &mut SqliteConnection = &mut *conn;
+/// # }
+/// ```
+///
+/// and a table without a declared history is refused:
+///
+/// ```compile_fail,E0277
+/// # include!("doctest_setup.rs");
+/// diesel::table! { tags (id) { id -> BigInt, } }
+/// # fn refused(mut conn: koherent_diesel::AuditedConnection<SqliteConnection>) {
+/// conn.audited_delete(tags::table).execute();
+/// # }
+/// # fn main() {}
+/// ```
+pub struct AuditedConnection<C> {
+    connection: C,
+    recorder: Recorder,
+}
+
+impl<C> AuditedConnection<C> {
+    /// A connection whose changes have that attribution.
+    pub fn new(connection: C, attribution: Attribution) -> Self {
+        Self::with_tasks(connection, attribution, TaskCache::new())
+    }
+
+    pub(crate) fn with_tasks(connection: C, attribution: Attribution, tasks: TaskCache) -> Self {
+        Self {
+            connection,
+            recorder: Recorder::new(attribution, tasks),
+        }
+    }
+
+    /// The same connection, asking another clock for the dates of its entries.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.recorder.clock = clock;
+        self
+    }
+
+    /// Whose changes these are.
+    #[must_use]
+    pub const fn attribution(&self) -> &Attribution {
+        &self.recorder.attribution
+    }
+
+    /// Gives the connection back.
+    pub fn into_inner(self) -> C {
+        self.connection
+    }
+}
+
+impl<C: Driver> AuditedConnection<C> {
+    /// Inserts rows and records them: one insertable value, a slice, a vector or an array of them. No rows are no
+    /// statement.
+    pub fn audited_insert<T, V>(&mut self, table: T, rows: V) -> Pending<'_, C, T>
+    where
+        T: Audited,
+        V: Insertable<T>,
+        Insert<T, V::Values>: AuditedStatement<C::Backend, Table = T>,
+    {
+        let _ = table;
+        self.pending(Insert::new(rows))
+    }
+
+    /// Updates rows and records those in which an audited column changes. Target and changes are what `diesel::update`
+    /// and `set` take.
+    pub fn audited_update<T, V>(&mut self, target: T, changes: V) -> Pending<'_, C, T::Table>
+    where
+        T: IntoUpdateTarget,
+        T::Table: Audited,
+        V: AsChangeset<Target = T::Table>,
+        Update<T::Table, T::WhereClause, V::Changeset>:
+            AuditedStatement<C::Backend, Table = T::Table>,
+    {
+        self.pending(update(target, changes))
+    }
+
+    /// Deletes rows and records their last values. The target is what `diesel::delete` takes.
+    pub fn audited_delete<T>(&mut self, target: T) -> Pending<'_, C, T::Table>
+    where
+        T: IntoUpdateTarget,
+        T::Table: Audited,
+        Delete<T::Table, T::WhereClause>: AuditedStatement<C::Backend, Table = T::Table>,
+    {
+        self.pending(Delete {
+            target: target.into_update_target(),
+        })
+    }
+
+    fn pending<S>(&mut self, statement: S) -> Pending<'_, C, S::Table>
+    where
+        S: AuditedStatement<C::Backend>,
+    {
+        Pending::new(
+            &mut self.connection,
+            self.recorder.clone(),
+            statement.into_change(),
+        )
+    }
+}
+
+impl<C: Driver> sealed::Sealed for AuditedConnection<C> {}
+
+impl<C: Driver> Driver for AuditedConnection<C> {
+    type Backend = C::Backend;
+    type Reply<'c, T>
+        = C::Reply<'c, T>
+    where
+        T: 'c,
+        C: 'c;
+
+    fn run<'c, T, J>(&'c mut self, job: J) -> Self::Reply<'c, Result<T, crate::Error>>
+    where
+        T: Send + 'static,
+        J: FnOnce(&mut diesel::SqliteConnection) -> Result<T, crate::Error> + Send + 'static,
+    {
+        self.connection.run(job)
+    }
+}
+
+impl<C> fmt::Debug for AuditedConnection<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditedConnection")
+            .field("attribution", &self.recorder.attribution)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The transaction manager of an [`AuditedConnection`]: that of the connection inside, and an id for the entries of each
+/// transaction.
+#[derive(Debug)]
+pub struct AuditedTransactionManager<M>(PhantomData<M>);
+
+mod blocking {
+    use diesel::connection::{
+        CacheSize, Connection, ConnectionSealed, Instrumentation, LoadConnection, SimpleConnection,
+        TransactionManager, TransactionManagerStatus,
+    };
+    use diesel::expression::QueryMetadata;
+    use diesel::migration::MigrationConnection;
+    use diesel::query_builder::{Query, QueryFragment, QueryId};
+    use diesel::{ConnectionError, ConnectionResult, QueryResult};
+
+    use super::{AuditedConnection, AuditedTransactionManager};
+
+    impl<C: SimpleConnection> SimpleConnection for AuditedConnection<C> {
+        fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+            self.connection.batch_execute(query)
+        }
+    }
+
+    impl<C: ConnectionSealed> ConnectionSealed for AuditedConnection<C> {}
+
+    impl<C: Connection> Connection for AuditedConnection<C> {
+        type Backend = C::Backend;
+        type TransactionManager = AuditedTransactionManager<C::TransactionManager>;
+
+        fn establish(_: &str) -> ConnectionResult<Self> {
+            Err(ConnectionError::BadConnection(
+                super::NEEDS_ATTRIBUTION.to_owned(),
+            ))
+        }
+
+        fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>
+        where
+            T: QueryFragment<Self::Backend> + QueryId,
+        {
+            self.connection.execute_returning_count(source)
+        }
+
+        fn transaction_state(
+            &mut self,
+        ) -> &mut <Self::TransactionManager as TransactionManager<Self>>::TransactionStateData
+        {
+            self.connection.transaction_state()
+        }
+
+        fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+            self.connection.instrumentation()
+        }
+
+        fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+            self.connection.set_instrumentation(instrumentation);
+        }
+
+        fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+            self.connection.set_prepared_statement_cache_size(size);
+        }
+    }
+
+    impl<C: LoadConnection<B>, B> LoadConnection<B> for AuditedConnection<C> {
+        type Cursor<'conn, 'query>
+            = C::Cursor<'conn, 'query>
+        where
+            Self: 'conn;
+        type Row<'conn, 'query>
+            = C::Row<'conn, 'query>
+        where
+            Self: 'conn;
+
+        fn load<'conn, 'query, T>(
+            &'conn mut self,
+            source: T,
+        ) -> QueryResult<Self::Cursor<'conn, 'query>>
+        where
+            T: Query + QueryFragment<Self::Backend> + QueryId + 'query,
+            Self::Backend: QueryMetadata<T::SqlType>,
+        {
+            self.connection.load(source)
+        }
+    }
+
+    impl<C: MigrationConnection> MigrationConnection for AuditedConnection<C> {
+        fn setup(&mut self) -> QueryResult<usize> {
+            self.connection.setup()
+        }
+    }
+
+    impl<C, M> TransactionManager<AuditedConnection<C>> for AuditedTransactionManager<M>
+    where
+        C: Connection<TransactionManager = M>,
+        M: TransactionManager<C>,
+    {
+        type TransactionStateData = M::TransactionStateData;
+
+        fn begin_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+            M::begin_transaction(&mut conn.connection)?;
+            conn.begun(M::transaction_manager_status_mut);
+            Ok(())
+        }
+
+        fn rollback_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+            M::rollback_transaction(&mut conn.connection)
+        }
+
+        fn commit_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+            M::commit_transaction(&mut conn.connection)
+        }
+
+        fn transaction_manager_status_mut(
+            conn: &mut AuditedConnection<C>,
+        ) -> &mut TransactionManagerStatus {
+            M::transaction_manager_status_mut(&mut conn.connection)
+        }
+    }
+}
+
+const NEEDS_ATTRIBUTION: &str = "an audited connection needs an attribution: establish the connection it wraps, then call AuditedConnection::new";
+
+impl<C> AuditedConnection<C> {
+    /// Gives a transaction that has just begun its id; a savepoint shares that of its transaction.
+    fn begun(&mut self, status: fn(&mut C) -> &mut diesel::connection::TransactionManagerStatus) {
+        let depth = status(&mut self.connection)
+            .transaction_depth()
+            .ok()
+            .flatten();
+        if depth.is_some_and(|depth| depth.get() == 1) {
+            self.recorder.transaction = Some(self.recorder.new_transaction());
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+mod non_blocking {
+    use diesel::connection::{CacheSize, Instrumentation, TransactionManagerStatus};
+    use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+    use diesel::{ConnectionError, ConnectionResult, QueryResult};
+    use diesel_async::{
+        AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection, TransactionManager,
+    };
+
+    use super::{AuditedConnection, AuditedTransactionManager};
+
+    impl<C: SimpleAsyncConnection + Send> SimpleAsyncConnection for AuditedConnection<C> {
+        async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+            self.connection.batch_execute(query).await
+        }
+    }
+
+    impl<C: AsyncConnectionCore> AsyncConnectionCore for AuditedConnection<C> {
+        type ExecuteFuture<'conn, 'query> = C::ExecuteFuture<'conn, 'query>;
+        type LoadFuture<'conn, 'query> = C::LoadFuture<'conn, 'query>;
+        type Stream<'conn, 'query> = C::Stream<'conn, 'query>;
+        type Row<'conn, 'query> = C::Row<'conn, 'query>;
+        type Backend = C::Backend;
+
+        fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+        where
+            T: AsQuery + 'query,
+            T::Query: QueryFragment<Self::Backend> + QueryId + 'query,
+        {
+            self.connection.load(source)
+        }
+
+        fn execute_returning_count<'conn, 'query, T>(
+            &'conn mut self,
+            source: T,
+        ) -> Self::ExecuteFuture<'conn, 'query>
+        where
+            T: QueryFragment<Self::Backend> + QueryId + 'query,
+        {
+            self.connection.execute_returning_count(source)
+        }
+    }
+
+    impl<C: AsyncConnection> AsyncConnection for AuditedConnection<C> {
+        type TransactionManager = AuditedTransactionManager<C::TransactionManager>;
+
+        async fn establish(_: &str) -> ConnectionResult<Self> {
+            Err(ConnectionError::BadConnection(
+                super::NEEDS_ATTRIBUTION.to_owned(),
+            ))
+        }
+
+        fn transaction_state(
+            &mut self,
+        ) -> &mut <Self::TransactionManager as TransactionManager<Self>>::TransactionStateData
+        {
+            self.connection.transaction_state()
+        }
+
+        fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+            self.connection.instrumentation()
+        }
+
+        fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+            self.connection.set_instrumentation(instrumentation);
+        }
+
+        fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+            self.connection.set_prepared_statement_cache_size(size);
+        }
+    }
+
+    impl<C, M> TransactionManager<AuditedConnection<C>> for AuditedTransactionManager<M>
+    where
+        C: AsyncConnection<TransactionManager = M>,
+        M: TransactionManager<C> + Send,
+    {
+        type TransactionStateData = M::TransactionStateData;
+
+        async fn begin_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+            M::begin_transaction(&mut conn.connection).await?;
+            conn.begun(M::transaction_manager_status_mut);
+            Ok(())
+        }
+
+        async fn rollback_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+            M::rollback_transaction(&mut conn.connection).await
+        }
+
+        async fn commit_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+            M::commit_transaction(&mut conn.connection).await
+        }
+
+        fn transaction_manager_status_mut(
+            conn: &mut AuditedConnection<C>,
+        ) -> &mut TransactionManagerStatus {
+            M::transaction_manager_status_mut(&mut conn.connection)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The connections that audited statements run on.
+
+use crate::error::Error;
+#[cfg(feature = "sqlite")]
+use diesel::SqliteConnection;
+
+/// A connection that audited statements run on. Sealed: it is implemented for
+///
+/// - `diesel::SqliteConnection`, where replies are plain values;
+/// - `diesel_async::sync_connection_wrapper::SyncConnectionWrapper<SqliteConnection>` (feature `async`), where replies are
+///   futures and the whole transaction takes one hop to the blocking thread;
+/// - what a `deadpool` pool of the latter hands out (feature `deadpool`);
+/// - [`AuditedConnection`](crate::AuditedConnection) around any of these.
+#[diagnostic::on_unimplemented(
+    message = "audited statements cannot run on `{Self}`",
+    note = "use `SqliteConnection` (feature `sqlite`), `SyncConnectionWrapper<SqliteConnection>` (feature `async`), or a \
+            connection from `AuditedPool` (feature `deadpool`)"
+)]
+pub trait Driver: sealed::Sealed {
+    /// The database it speaks to.
+    type Backend: diesel::backend::Backend;
+
+    /// What a call answers: the value itself, or a future of it.
+    type Reply<'c, T>
+    where
+        T: 'c,
+        Self: 'c;
+
+    /// Runs a job on the SQLite connection, from begin to end.
+    #[cfg(feature = "sqlite")]
+    #[doc(hidden)]
+    fn run<'c, T, J>(&'c mut self, job: J) -> Self::Reply<'c, Result<T, Error>>
+    where
+        T: Send + 'static,
+        J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static;
+}
+
+pub(crate) mod sealed {
+    #[expect(unnameable_types, reason = "nobody else implements `Driver`")]
+    pub trait Sealed {}
+}
+
+#[cfg(feature = "sqlite")]
+mod blocking {
+    use diesel::sqlite::Sqlite;
+
+    use super::{Driver, Error, SqliteConnection, sealed};
+
+    impl sealed::Sealed for SqliteConnection {}
+
+    impl Driver for SqliteConnection {
+        type Backend = Sqlite;
+        type Reply<'c, T>
+            = T
+        where
+            T: 'c;
+
+        fn run<'c, T, J>(&'c mut self, job: J) -> Result<T, Error>
+        where
+            T: Send + 'static,
+            J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static,
+        {
+            job(self)
+        }
+    }
+}
+
+#[cfg(all(feature = "sqlite", feature = "async"))]
+mod non_blocking {
+    use diesel::sqlite::Sqlite;
+    use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
+    use futures_core::future::BoxFuture;
+
+    use super::{Driver, Error, SqliteConnection, sealed};
+
+    impl<S> sealed::Sealed for SyncConnectionWrapper<SqliteConnection, S> {}
+
+    impl<S: SpawnBlocking> Driver for SyncConnectionWrapper<SqliteConnection, S> {
+        type Backend = Sqlite;
+        type Reply<'c, T>
+            = BoxFuture<'c, T>
+        where
+            T: 'c,
+            S: 'c;
+
+        fn run<'c, T, J>(&'c mut self, job: J) -> BoxFuture<'c, Result<T, Error>>
+        where
+            T: Send + 'static,
+            J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static,
+        {
+            // Dropping the future waits for the job: a transaction is never left open.
+            let reply = self.spawn_blocking(|connection| Ok(job(connection)));
+            Box::pin(async move { reply.await? })
+        }
+    }
+}
+
+#[cfg(all(feature = "sqlite", feature = "deadpool"))]
+mod pooled {
+    use diesel::sqlite::Sqlite;
+    use diesel_async::pooled_connection::deadpool::Object;
+    use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+    use futures_core::future::BoxFuture;
+
+    use super::{Driver, Error, SqliteConnection, sealed};
+
+    type Pooled = Object<SyncConnectionWrapper<SqliteConnection>>;
+
+    impl sealed::Sealed for Pooled {}
+
+    impl Driver for Pooled {
+        type Backend = Sqlite;
+        type Reply<'c, T>
+            = BoxFuture<'c, T>
+        where
+            T: 'c;
+
+        fn run<'c, T, J>(&'c mut self, job: J) -> BoxFuture<'c, Result<T, Error>>
+        where
+            T: Send + 'static,
+            J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static,
+        {
+            (**self).run(job)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Reading history: the entries of one row.
+
+use std::marker::PhantomData;
+
+use diesel::dsl::Find;
+use diesel::query_builder::{IntoUpdateTarget, QueryFragment};
+use diesel::query_dsl::methods::FindDsl;
+use koherent_core::HistoryEntry;
+
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::sqlite::{self, Sql};
+use crate::table::Audited;
+
+/// The entries of the row with that key, newest first, each with what it changed and the task it was made under.
+///
+/// The row may be gone: its history is not. The key is what `table.find` takes.
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let conn = &mut connection_with_liver();
+/// use koherent_core::ChangeKind;
+/// use koherent_diesel::{audited_update, entries_of};
+///
+/// let nightly = Attribution::system("nightly-import");
+/// audited_update(samples::table.find(1), samples::name.eq("heart")).by(&nightly).execute(conn)?;
+///
+/// let entries = entries_of(samples::table, 1).load(conn)?;
+/// assert_eq!(entries.len(), 2);
+/// assert_eq!(entries[0].kind, ChangeKind::Update);
+/// let change = &entries[0].changes[0];
+/// assert_eq!((change.field, change.old.as_ref().unwrap().text()), ("name", "liver".to_owned()));
+/// # Ok(())
+/// # }
+/// ```
+pub fn entries_of<T, K>(
+    table: T,
+    key: K,
+) -> EntriesOf<T, <Find<T, K> as IntoUpdateTarget>::WhereClause>
+where
+    T: Audited + FindDsl<K>,
+    Find<T, K>: IntoUpdateTarget<Table = T>,
+{
+    let key = table.find(key).into_update_target().where_clause;
+    EntriesOf {
+        key,
+        limit: None,
+        table: PhantomData,
+    }
+}
+
+/// The entries of one row, about to be loaded.
+#[derive(Debug)]
+#[must_use = "nothing is read until it is loaded"]
+pub struct EntriesOf<T, W> {
+    key: W,
+    limit: Option<u32>,
+    table: PhantomData<T>,
+}
+
+impl<T, W> EntriesOf<T, W>
+where
+    T: Audited,
+{
+    /// Loads only that many, the newest.
+    pub const fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Loads them, in one statement.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Diesel`] where the database cannot be asked, [`Error::UnreadableEntry`] where it holds what Koherent did
+    /// not write.
+    pub fn load<C>(self, connection: &mut C) -> C::Reply<'_, Result<Vec<HistoryEntry>, Error>>
+    where
+        C: Driver<Backend = diesel::sqlite::Sqlite>,
+        W: QueryFragment<C::Backend>,
+    {
+        let key = Sql::render(&self.key);
+        let limit = self.limit;
+        connection.run(move |sqlite| sqlite::load_entries(sqlite, T::info(), &key?, limit))
+    }
+}

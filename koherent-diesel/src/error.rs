@@ -1,0 +1,158 @@
+//! What can go wrong when a change is made and recorded.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use koherent_core::ErrorCode;
+
+/// Why an audited change did not happen. Whatever the variant: neither the change nor its history is there.
+///
+/// ```
+/// use koherent_core::ErrorCode;
+/// use koherent_diesel::Error;
+///
+/// let error = Error::from(diesel::result::Error::NotFound);
+/// assert_eq!(error.code(), ErrorCode::NotFound);
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The change itself failed: a constraint, a connection, no row.
+    #[error(transparent)]
+    Diesel(#[from] DieselError),
+    /// The history rows could not be written, so the change was rolled back.
+    #[error(
+        "the history of `{table}` could not be written, so the change was rolled back: {source}; \
+         `koherent_diesel::check` says what the history table lacks"
+    )]
+    HistoryNotWritten {
+        /// The tracked table.
+        table: &'static str,
+        /// What the database said.
+        source: DieselError,
+    },
+    /// Fewer or more history rows came to be than rows were changed, so the change was rolled back. A trigger on the
+    /// table does that, for instance.
+    #[error(
+        "{changed} rows of `{table}` were changed, but {recorded} history rows written, so the change was rolled back"
+    )]
+    HistoryIncomplete {
+        /// The tracked table.
+        table: &'static str,
+        /// Rows changed.
+        changed: usize,
+        /// History rows written.
+        recorded: usize,
+    },
+    /// An update changed a primary key, which would tear the row from its history. Nothing was changed.
+    #[error(
+        "an audited update cannot change the primary key of `{table}`: delete the row and insert it anew"
+    )]
+    KeyChanged {
+        /// The tracked table.
+        table: &'static str,
+    },
+    /// The task's row could not be written, so the change was rolled back.
+    #[error(
+        "the row of the task could not be written, so the change was rolled back: {0}; is `koherent_task` there? Run the \
+         migrations `koherent_diesel::sqlite::MIGRATIONS`"
+    )]
+    TaskNotWritten(#[source] DieselError),
+    /// The task is known here with another description: somebody signs task ids that are not theirs, or uses one twice.
+    #[error("the task is known here with another {field}")]
+    TaskMismatch {
+        /// The column of `koherent_task` that differs.
+        field: &'static str,
+    },
+    /// The token's id is known here under another task.
+    #[error("the token's id is known here under another task")]
+    TokenReused,
+    /// A stored history entry cannot be read.
+    #[error("entry {id} of the history of `{table}` cannot be read: {problem}")]
+    UnreadableEntry {
+        /// The tracked table.
+        table: &'static str,
+        /// The entry's `history_id`.
+        id: i64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// No connection could be had.
+    #[error("no database connection can be had: {0}")]
+    Pool(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// What the client should do.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Diesel(DieselError::NotFound) => ErrorCode::NotFound,
+            Self::Diesel(DieselError::DatabaseError(kind, _)) => match kind {
+                DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::ExclusionViolation
+                | DatabaseErrorKind::RestrictViolation => ErrorCode::Conflict,
+                DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::ClosedConnection => ErrorCode::Unavailable,
+                _ => ErrorCode::InternalError,
+            },
+            Self::Pool(_) => ErrorCode::Unavailable,
+            Self::TaskMismatch { .. } | Self::TokenReused => ErrorCode::PermissionDenied,
+            Self::KeyChanged { .. } => ErrorCode::BadRequest,
+            _ => ErrorCode::InternalError,
+        }
+    }
+
+    /// The stable name of what happened.
+    ///
+    /// ```
+    /// assert_eq!(koherent_diesel::Error::TokenReused.reason(), "TOKEN_REUSED");
+    /// ```
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Diesel(_) => match self.code() {
+                ErrorCode::NotFound => "ROW_NOT_FOUND",
+                ErrorCode::Conflict => "CONSTRAINT_VIOLATED",
+                _ => "DATABASE_FAILED",
+            },
+            Self::HistoryNotWritten { .. } => "HISTORY_NOT_WRITTEN",
+            Self::HistoryIncomplete { .. } => "HISTORY_INCOMPLETE",
+            Self::KeyChanged { .. } => "KEY_CHANGED",
+            Self::TaskNotWritten(_) => "TASK_NOT_WRITTEN",
+            Self::TaskMismatch { .. } => "TASK_MISMATCH",
+            Self::TokenReused => "TOKEN_REUSED",
+            Self::UnreadableEntry { .. } => "ENTRY_UNREADABLE",
+            Self::Pool(_) => "NO_CONNECTION",
+        }
+    }
+}
+
+/// `optional()` for the results of audited statements, as Diesel has it for its own.
+///
+/// ```
+/// use koherent_diesel::{Error, OptionalExtension as _};
+///
+/// let nothing: Result<i64, Error> = Err(diesel::result::Error::NotFound.into());
+/// assert_eq!(nothing.optional().unwrap(), None);
+/// ```
+pub trait OptionalExtension<T> {
+    /// Turns "no row" into `None`.
+    ///
+    /// # Errors
+    ///
+    /// Every other error stays.
+    fn optional(self) -> Result<Option<T>, Error>;
+}
+
+impl<T> OptionalExtension<T> for Result<T, Error> {
+    fn optional(self) -> Result<Option<T>, Error> {
+        match self {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Diesel(DieselError::NotFound)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Declaring a table audited.
+//!
+//! `audited!(samples (id) => samples_history (id, name));` writes what a person would write by hand:
+//!
+//! ```text
+//! impl Audited for samples::table {
+//!     type History = samples_history::table;
+//!     fn info() -> &'static TableInfo { /* the names of the columns, once */ }
+//! }
+//! const _: () = { /* each history column can hold its base column */ };
+//! ```
+
+/// Declares that a table's changes are kept in a history table.
+///
+/// The list names the columns to keep; the key must be among them. Columns that are not listed are excluded from history:
+/// secrets, say. Each history column must be able to hold its base column.
+///
+/// ```
+/// diesel::table! {
+///     samples (id) { id -> BigInt, name -> Text, note -> Nullable<Text>, storage_code -> Text, }
+/// }
+/// diesel::table! {
+///     use diesel::sql_types::*;
+///     use koherent_diesel::sql_types::*;
+///
+///     samples_history (history_id) {
+///         id -> BigInt, name -> Text, note -> Nullable<Text>,
+///         history_id -> BigInt,
+///         history_kind -> Text,
+///         history_date -> HistoryDate,
+///         history_user -> Nullable<Text>,
+///         history_client -> Nullable<Text>,
+///         history_organization -> Nullable<Text>,
+///         history_task -> Nullable<Text>,
+///         history_transaction -> HistoryTransaction,
+///         history_reason -> Nullable<Text>,
+///         history_context -> Nullable<HistoryContext>,
+///     }
+/// }
+///
+/// koherent_diesel::audited!(samples (id) => samples_history (id, name, note)); // storage_code is excluded
+/// # fn main() {
+/// use koherent_diesel::Audited;
+/// assert_eq!(samples::table::info().columns().len(), 3);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! audited {
+    ($base:ident ($($key:ident),+ $(,)?) => $history:ident ($($column:ident),+ $(,)?) $(;)?) => {
+        impl $crate::Audited for $base::table {
+            type History = $history::table;
+
+            fn info() -> &'static $crate::TableInfo {
+                static INFO: ::std::sync::LazyLock<$crate::TableInfo> =
+                    ::std::sync::LazyLock::new(|| {
+                        $crate::TableInfo::new(
+                            $crate::__private::name::<$base::table>(),
+                            $crate::__private::name::<$history::table>(),
+                            ::std::vec![$($crate::__private::column_name::<$base::$key>()),+],
+                            ::std::vec![
+                                $($crate::ColumnInfo::of::<$base::$column, $history::$column>()),+
+                            ],
+                        )
+                    });
+                &INFO
+            }
+        }
+
+        const _: () = {
+            // One call per column, so that the compiler's message points at the column.
+            $($crate::__private::column_is_held::<$base::$column, $history::$column>();)+
+            $crate::__private::key_is_primary::<$base::table, ($($base::$key),+)>();
+            $crate::__private::key_is_kept(&[$(stringify!($key)),+], &[$(stringify!($column)),+]);
+        };
+    };
+}
+
+/// Declares a table and its history table, and links the two.
+///
+/// It emits `diesel::table!` for both. The history table gets the same columns and those of the attribution. Columns under
+/// `excluded` stand in the table alone.
+///
+/// ```
+/// koherent_diesel::audited_table! {
+///     samples => samples_history (id) {
+///         id -> BigInt,
+///         name -> Text,
+///         note -> Nullable<Text>,
+///     }
+///     excluded {
+///         storage_code -> Nullable<Text>,
+///     }
+/// }
+/// # fn main() {
+/// use koherent_diesel::Audited;
+/// assert_eq!(samples::table::info().history_name(), "samples_history");
+/// # let _ = (samples::storage_code, samples_history::history_user);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! audited_table {
+    (
+        $(use $($import:tt)::+;)*
+        $base:ident => $history:ident ($($key:ident),+ $(,)?) {
+            $($column:ident -> $sql_type:ty),+ $(,)?
+        }
+        $(excluded { $($excluded:ident -> $excluded_type:ty),* $(,)? })?
+    ) => {
+        ::diesel::table! {
+            use diesel::sql_types::*;
+            $(use $($import)::+;)*
+
+            $base ($($key),+) {
+                $($column -> $sql_type,)+
+                $($($excluded -> $excluded_type,)*)?
+            }
+        }
+        ::diesel::table! {
+            use diesel::sql_types::*;
+            use $crate::sql_types::*;
+            $(use $($import)::+;)*
+
+            $history (history_id) {
+                history_id -> BigInt,
+                $($column -> $sql_type,)+
+                history_kind -> Text,
+                history_date -> HistoryDate,
+                history_user -> Nullable<Text>,
+                history_client -> Nullable<Text>,
+                history_organization -> Nullable<Text>,
+                history_task -> Nullable<Text>,
+                history_transaction -> HistoryTransaction,
+                history_reason -> Nullable<Text>,
+                history_context -> Nullable<HistoryContext>,
+            }
+        }
+        ::diesel::allow_tables_to_appear_in_same_query!($base, $history);
+        $crate::audited!($base ($($key),+) => $history ($($column),+));
+    };
+}

@@ -1,0 +1,90 @@
+//! `AuditedPool`: connections that know whose changes they make, from a `deadpool` pool.
+
+use std::fmt;
+
+use diesel::SqliteConnection;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use koherent_core::Attribution;
+
+use crate::connection::AuditedConnection;
+use crate::error::Error;
+use crate::task_cache::TaskCache;
+
+type Sqlite = SyncConnectionWrapper<SqliteConnection>;
+
+/// A pool that hands out a connection only together with an attribution.
+///
+/// The attribution lives as long as the [`AuditedConnection`] does: what goes back into the pool is the bare connection,
+/// so no attribution reaches another request. Clones share the pool.
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use diesel_async::pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool};
+/// use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+/// use koherent_diesel::AuditedPool;
+/// # let directory = tempfile::tempdir()?;
+/// # let file = directory.path().join("lab.db").display().to_string();
+/// # {
+/// #     use diesel::connection::SimpleConnection;
+/// #     use diesel_migrations::MigrationHarness;
+/// #     let mut connection = SqliteConnection::establish(&file)?;
+/// #     connection.batch_execute(DDL)?;
+/// #     connection.run_pending_migrations(koherent_diesel::sqlite::MIGRATIONS).unwrap();
+/// # }
+///
+/// let manager = AsyncDieselConnectionManager::<SyncConnectionWrapper<SqliteConnection>>::new(file);
+/// let pool = AuditedPool::new(Pool::builder(manager).build()?);
+///
+/// let mut conn = pool.get(Attribution::system("nightly-import")).await?;
+/// let liver: Sample = conn.audited_insert(samples::table, samples::name.eq("liver")).get_result().await?;
+/// assert_eq!(liver.name, "liver");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct AuditedPool {
+    pool: Pool<Sqlite>,
+    tasks: TaskCache,
+}
+
+impl AuditedPool {
+    /// A pool of audited connections to the one database that `pool` is connected to.
+    #[must_use]
+    pub fn new(pool: Pool<Sqlite>) -> Self {
+        Self {
+            pool,
+            tasks: TaskCache::new(),
+        }
+    }
+
+    /// A connection whose changes have that attribution.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pool`] where none can be had.
+    pub async fn get(
+        &self,
+        attribution: Attribution,
+    ) -> Result<AuditedConnection<Object<Sqlite>>, Error> {
+        let connection = self
+            .pool
+            .get()
+            .await
+            .map_err(|error| Error::Pool(Box::new(error)))?;
+        Ok(AuditedConnection::with_tasks(
+            connection,
+            attribution,
+            self.tasks.clone(),
+        ))
+    }
+}
+
+impl fmt::Debug for AuditedPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditedPool")
+            .field("status", &self.pool.status())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,266 @@
+//! Audited statements: what is to be changed, before and after somebody said whose change it is.
+//!
+//! ```text
+//! audited_update(target, changes)    Unattributed   has no `execute`
+//!     .by(&attribution)              Attributed     .execute(&mut conn), .get_result(&mut conn), …
+//! conn.audited_update(target, …)     Pending        the connection knows whose change it is
+//! ```
+
+use std::marker::PhantomData;
+
+use diesel::query_builder::{AsChangeset, IntoUpdateTarget, UpdateTarget};
+use diesel::sqlite::Sqlite;
+use diesel::{Insertable, QuerySource};
+use koherent_core::Attribution;
+
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::pending::{Pending, RowOf};
+use crate::record::Recorder;
+use crate::table::Audited;
+use crate::task_cache::TaskCache;
+
+/// A statement that can be recorded on the engines that its parts can be written for.
+#[diagnostic::on_unimplemented(
+    message = "this cannot run as an audited statement",
+    label = "a part of it cannot be written for this database",
+    note = "targets, changes and rows are what Diesel's own `update`, `delete` and `insert_into` take on this database"
+)]
+pub trait AuditedStatement<DB> {
+    /// The tracked table.
+    type Table: Audited;
+
+    #[doc(hidden)]
+    #[cfg(feature = "sqlite")]
+    fn into_change(self) -> diesel::QueryResult<crate::sqlite::Change>;
+}
+
+/// Rows to be inserted.
+#[derive(Debug)]
+#[must_use = "nothing is inserted until it is executed"]
+pub struct Insert<T, V> {
+    pub(crate) records: V,
+    table: PhantomData<T>,
+}
+
+/// Rows to be updated, and how.
+#[derive(Debug)]
+#[must_use = "nothing is updated until it is executed"]
+pub struct Update<T: QuerySource, W, V> {
+    pub(crate) target: UpdateTarget<T, W>,
+    pub(crate) changes: V,
+}
+
+/// Rows to be deleted.
+#[derive(Debug)]
+#[must_use = "nothing is deleted until it is executed"]
+pub struct Delete<T: QuerySource, W> {
+    pub(crate) target: UpdateTarget<T, W>,
+}
+
+impl<T, V> Insert<T, V> {
+    pub(crate) fn new<R: Insertable<T, Values = V>>(rows: R) -> Self {
+        Self {
+            records: rows.values(),
+            table: PhantomData,
+        }
+    }
+}
+
+/// Inserts rows, once [`Unattributed::by`] said whose change it is: one, a slice, a vector, an array.
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let conn = &mut connection();
+/// use koherent_diesel::audited_insert;
+///
+/// let nightly = Attribution::system("nightly-import");
+/// let rows = vec![samples::name.eq("liver"), samples::name.eq("heart")];
+/// assert_eq!(audited_insert(samples::table, rows).by(&nightly).execute(conn)?, 2);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Without that it does not compile:
+///
+/// ```compile_fail,E0599
+/// # include!("doctest_setup.rs");
+/// # fn main() {
+/// # let conn = &mut connection();
+/// koherent_diesel::audited_insert(samples::table, samples::name.eq("liver")).execute(conn);
+/// # }
+/// ```
+pub fn audited_insert<T, V>(table: T, rows: V) -> Unattributed<Insert<T, V::Values>>
+where
+    T: Audited,
+    V: Insertable<T>,
+{
+    let _ = table;
+    Unattributed::new(Insert::new(rows))
+}
+
+/// Updates rows, once [`Unattributed::by`] said whose change it is. Target and changes are what `diesel::update` takes.
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let conn = &mut connection_with_liver();
+/// use koherent_diesel::audited_update;
+///
+/// let nightly = Attribution::system("nightly-import");
+/// let renamed: Sample = audited_update(samples::table.find(1), samples::name.eq("heart"))
+///     .by(&nightly)
+///     .reason("the tube was mislabelled")
+///     .get_result(conn)?;
+/// assert_eq!(renamed.name, "heart");
+/// # Ok(())
+/// # }
+/// ```
+pub fn audited_update<T, V>(
+    target: T,
+    changes: V,
+) -> Unattributed<Update<T::Table, T::WhereClause, V::Changeset>>
+where
+    T: IntoUpdateTarget,
+    T::Table: Audited,
+    V: AsChangeset<Target = T::Table>,
+{
+    Unattributed::new(update(target, changes))
+}
+
+/// Deletes rows, once [`Unattributed::by`] said whose change it is. The target is what `diesel::delete` takes.
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let conn = &mut connection_with_liver();
+/// use koherent_diesel::audited_delete;
+///
+/// let nightly = Attribution::system("nightly-import");
+/// let old = samples::table.filter(samples::name.eq("liver"));
+/// assert_eq!(audited_delete(old).by(&nightly).execute(conn)?, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub fn audited_delete<T>(target: T) -> Unattributed<Delete<T::Table, T::WhereClause>>
+where
+    T: IntoUpdateTarget,
+    T::Table: Audited,
+{
+    Unattributed::new(Delete {
+        target: target.into_update_target(),
+    })
+}
+
+pub(crate) fn update<T, V>(target: T, changes: V) -> Update<T::Table, T::WhereClause, V::Changeset>
+where
+    T: IntoUpdateTarget,
+    V: AsChangeset<Target = T::Table>,
+{
+    Update {
+        target: target.into_update_target(),
+        changes: changes.as_changeset(),
+    }
+}
+
+/// A statement of which nobody has said whose change it is. It cannot run.
+#[derive(Debug)]
+#[must_use = "say whose change it is: `.by(&attribution)`"]
+pub struct Unattributed<S> {
+    statement: S,
+}
+
+impl<S> Unattributed<S> {
+    const fn new(statement: S) -> Self {
+        Self { statement }
+    }
+
+    /// Says whose change it is.
+    pub fn by(self, attribution: &Attribution) -> Attributed<S> {
+        let attribution = attribution.clone();
+        Attributed {
+            statement: self.statement,
+            attribution,
+            record_unchanged: false,
+        }
+    }
+}
+
+/// A statement that knows whose change it is, and runs on a connection that does not.
+///
+/// Each runs in a transaction of its own, or in a savepoint of the one that is open.
+#[derive(Debug)]
+#[must_use = "nothing is changed until it is executed"]
+pub struct Attributed<S> {
+    statement: S,
+    attribution: Attribution,
+    record_unchanged: bool,
+}
+
+impl<S> Attributed<S> {
+    /// Says why.
+    pub fn reason(mut self, reason: &str) -> Self {
+        self.attribution = self.attribution.with_reason(reason);
+        self
+    }
+
+    /// Writes an entry also for rows of which no audited column changes.
+    pub const fn record_unchanged(mut self) -> Self {
+        self.record_unchanged = true;
+        self
+    }
+}
+
+impl<S: AuditedStatement<Sqlite>> Attributed<S> {
+    fn on<C>(self, connection: &mut C) -> Pending<'_, C, S::Table>
+    where
+        C: Driver<Backend = Sqlite>,
+    {
+        let recorder = Recorder::new(self.attribution, TaskCache::new());
+        let pending = Pending::new(connection, recorder, self.statement.into_change());
+        if self.record_unchanged {
+            pending.record_unchanged()
+        } else {
+            pending
+        }
+    }
+
+    /// Makes the change and says how many rows it touched. See [`Pending::execute`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn execute<C>(self, connection: &mut C) -> C::Reply<'_, Result<usize, Error>>
+    where
+        C: Driver<Backend = Sqlite>,
+    {
+        self.on(connection).execute()
+    }
+
+    /// Makes the change and loads the first row. See [`Pending::get_result`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn get_result<'c, U, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<U, Error>>
+    where
+        C: Driver<Backend = Sqlite>,
+        U: RowOf<S::Table, Sqlite>,
+    {
+        self.on(connection).get_result()
+    }
+
+    /// Makes the change and loads all rows. See [`Pending::get_results`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn get_results<'c, U, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<Vec<U>, Error>>
+    where
+        C: Driver<Backend = Sqlite>,
+        U: RowOf<S::Table, Sqlite>,
+    {
+        self.on(connection).get_results()
+    }
+}

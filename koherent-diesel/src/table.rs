@@ -1,0 +1,191 @@
+//! What is known about a tracked table: its history table, its key, its audited columns.
+
+use std::any::TypeId;
+
+use diesel::sql_types::{self, IntoNullable, Nullable, SqlType};
+
+/// A table under audit. Implemented by [`audited!`](crate::audited) and [`audited_table!`](crate::audited_table).
+#[diagnostic::on_unimplemented(
+    message = "the table `{Self}` is not audited",
+    label = "this table has no history",
+    note = "declare it: `koherent_diesel::audited!(samples (id) => samples_history (id, name));` names the table, its \
+            key, its history table and the columns to keep"
+)]
+pub trait Audited: diesel::Table {
+    /// The history table.
+    type History: diesel::Table;
+
+    /// Names and kinds of the audited columns.
+    fn info() -> &'static TableInfo;
+}
+
+/// Names and kinds of a tracked table's audited columns. All names come from Diesel's own `table!`.
+#[derive(Debug)]
+pub struct TableInfo {
+    pub(crate) name: Name,
+    pub(crate) history: Name,
+    pub(crate) key: Vec<&'static str>,
+    pub(crate) columns: Vec<ColumnInfo>,
+    pub(crate) fields: Vec<&'static str>,
+}
+
+impl TableInfo {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn new(
+        name: Name,
+        history: Name,
+        key: Vec<&'static str>,
+        columns: Vec<ColumnInfo>,
+    ) -> Self {
+        let fields = columns.iter().map(|column| column.name).collect();
+        Self {
+            name,
+            history,
+            key,
+            columns,
+            fields,
+        }
+    }
+
+    /// The tracked table's name, without its schema.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name.table
+    }
+
+    /// The history table's name, without its schema.
+    #[must_use]
+    pub const fn history_name(&self) -> &'static str {
+        self.history.table
+    }
+
+    /// The columns of the primary key.
+    #[must_use]
+    pub fn key(&self) -> &[&'static str] {
+        &self.key
+    }
+
+    /// The audited columns, in the order of the declaration.
+    #[must_use]
+    pub fn columns(&self) -> &[ColumnInfo] {
+        &self.columns
+    }
+}
+
+/// A table's name in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    pub(crate) schema: Option<&'static str>,
+    pub(crate) table: &'static str,
+}
+
+/// An audited column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnInfo {
+    pub(crate) name: &'static str,
+    pub(crate) history_name: &'static str,
+    pub(crate) kind: ValueKind,
+}
+
+impl ColumnInfo {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of<B, H>() -> Self
+    where
+        B: diesel::Column,
+        B::SqlType: IntoNullable,
+        <B::SqlType as IntoNullable>::Nullable: 'static,
+        H: diesel::Column,
+    {
+        Self {
+            name: B::NAME,
+            history_name: H::NAME,
+            kind: ValueKind::of::<B::SqlType>(),
+        }
+    }
+
+    /// The column's name in the tracked table.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What its values are.
+    #[must_use]
+    pub const fn kind(&self) -> ValueKind {
+        self.kind
+    }
+}
+
+/// What the values of a column are, as far as the engine's storage does not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ValueKind {
+    /// True or false; SQLite stores 0 and 1.
+    Bool,
+    /// Whole numbers.
+    Integer,
+    /// Floating-point numbers.
+    Float,
+    /// Text.
+    Text,
+    /// Bytes.
+    Binary,
+    /// JSON; SQLite stores text or its binary form.
+    Json,
+    /// Dates, times, custom types: whatever the engine gives back.
+    Other,
+}
+
+impl ValueKind {
+    /// The kind of a SQL type, nullable or not.
+    ///
+    /// ```
+    /// use diesel::sql_types::{Bool, Nullable};
+    /// use koherent_diesel::ValueKind;
+    /// assert_eq!(ValueKind::of::<Nullable<Bool>>(), ValueKind::Bool);
+    /// ```
+    #[must_use]
+    pub fn of<ST>() -> Self
+    where
+        ST: IntoNullable,
+        ST::Nullable: 'static,
+    {
+        let is = |id: TypeId| id == TypeId::of::<ST::Nullable>();
+        if is(TypeId::of::<Nullable<sql_types::Bool>>()) {
+            Self::Bool
+        } else if is(TypeId::of::<Nullable<sql_types::BigInt>>())
+            || is(TypeId::of::<Nullable<sql_types::Integer>>())
+            || is(TypeId::of::<Nullable<sql_types::SmallInt>>())
+        {
+            Self::Integer
+        } else if is(TypeId::of::<Nullable<sql_types::Double>>())
+            || is(TypeId::of::<Nullable<sql_types::Float>>())
+        {
+            Self::Float
+        } else if is(TypeId::of::<Nullable<sql_types::Text>>()) {
+            Self::Text
+        } else if is(TypeId::of::<Nullable<sql_types::Binary>>()) {
+            Self::Binary
+        } else if is(TypeId::of::<Nullable<sql_types::Json>>())
+            || is(TypeId::of::<Nullable<sql_types::Jsonb>>())
+        {
+            Self::Json
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Says that a history column of this SQL type can hold every value of a base column of type `Base`: it is the same
+/// type, or the nullable one.
+#[diagnostic::on_unimplemented(
+    message = "a history column of type `{Self}` cannot hold a base column of type `{Base}`",
+    label = "the history column has another type than its base column",
+    note = "declare the history column with the type of its base column, or with `Nullable` of it"
+)]
+pub trait Holds<Base> {}
+
+impl<ST> Holds<ST> for ST {}
+impl<ST> Holds<ST> for Nullable<ST> where ST: SqlType<IsNull = sql_types::is_nullable::NotNull> {}
