@@ -107,8 +107,7 @@ impl<C: Driver> AuditedConnection<C> {
         V: Insertable<T>,
         Insert<T, V::Values>: AuditedStatement<C::Backend, Table = T>,
     {
-        let _ = table;
-        self.pending(Insert::new(rows))
+        self.pending(Insert::new(table, rows))
     }
 
     /// Updates rows and records those in which an audited column changes. Target and changes are what `diesel::update`

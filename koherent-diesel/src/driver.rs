@@ -55,7 +55,7 @@ mod blocking {
         where
             T: 'c;
 
-        fn run<'c, T, J>(&'c mut self, job: J) -> Result<T, Error>
+        fn run<T, J>(&mut self, job: J) -> Result<T, Error>
         where
             T: Send + 'static,
             J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static,

@@ -59,11 +59,9 @@ pub struct Delete<T: QuerySource, W> {
 }
 
 impl<T, V> Insert<T, V> {
-    pub(crate) fn new<R: Insertable<T, Values = V>>(rows: R) -> Self {
-        Self {
-            records: rows.values(),
-            table: PhantomData,
-        }
+    /// The table is there for its type alone.
+    pub(crate) fn new<R: Insertable<T, Values = V>>(_: T, rows: R) -> Self {
+        Self { records: rows.values(), table: PhantomData }
     }
 }
 
@@ -96,8 +94,7 @@ where
     T: Audited,
     V: Insertable<T>,
 {
-    let _ = table;
-    Unattributed::new(Insert::new(rows))
+    Unattributed::new(Insert::new(table, rows))
 }
 
 /// Updates rows, once [`Unattributed::by`] said whose change it is. Target and changes are what `diesel::update` takes.

@@ -1,0 +1,105 @@
+//! Errors of resolvers: `extensions { code reason }`, a fixed sentence, and the detail in the log alone.
+
+use juniper::{FieldError, IntoFieldError, ScalarValue, Value};
+use koherent_core::ErrorCode;
+
+/// What a resolver that changes or reads audited rows can answer instead of data.
+///
+/// Return it from resolvers, and `?` turns a [`koherent_diesel::Error`] into it. Clients see `code`, `reason` and a fixed
+/// sentence; what the database said goes to the log. (Juniper's own `FieldError` would show all of it.)
+///
+/// ```
+/// use juniper::{FieldError, IntoFieldError};
+///
+/// fn rename() -> Result<i32, koherent_juniper::Error> {
+///     let changed: Result<i32, koherent_diesel::Error> = Err(diesel::result::Error::NotFound.into());
+///     Ok(changed?)
+/// }
+/// let error: FieldError = rename().unwrap_err().into_field_error();
+/// assert_eq!(error.message(), "There is no such row.");
+/// assert!(error.extensions().to_string().contains("NOT_FOUND"));
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database, or what Koherent wanted of it.
+    Database(koherent_diesel::Error),
+    /// A refusal of the application's own.
+    Refused {
+        /// What the client should do.
+        code: ErrorCode,
+        /// The stable name of what happened.
+        reason: &'static str,
+        /// What the client sees: a fixed sentence.
+        text: &'static str,
+    },
+}
+
+impl From<koherent_diesel::Error> for Error {
+    fn from(error: koherent_diesel::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl Error {
+    /// A refusal of the application's own.
+    #[must_use]
+    pub const fn refused(code: ErrorCode, reason: &'static str, text: &'static str) -> Self {
+        Self::Refused { code, reason, text }
+    }
+
+    /// What the client should do.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Database(error) => error.code(),
+            Self::Refused { code, .. } => *code,
+        }
+    }
+
+    /// The stable name of what happened.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Database(error) => error.reason(),
+            Self::Refused { reason, .. } => reason,
+        }
+    }
+
+    /// What the client sees.
+    fn public_text(&self) -> &'static str {
+        match self {
+            Self::Refused { text, .. } => text,
+            Self::Database(error) => match error.code() {
+                ErrorCode::NotFound => "There is no such row.",
+                ErrorCode::Conflict => "The change collides with what is stored.",
+                ErrorCode::PermissionDenied => "This task cannot be used here.",
+                ErrorCode::Unavailable => "The database is busy: try again.",
+                _ => "The change was not made: the service failed.",
+            },
+        }
+    }
+}
+
+impl<S: ScalarValue> IntoFieldError<S> for Error {
+    fn into_field_error(self) -> FieldError<S> {
+        let (code, reason) = (self.code().as_str(), self.reason());
+        if let Self::Database(error) = &self {
+            if self.code() == ErrorCode::InternalError {
+                tracing::error!(code, reason, "{error}");
+            } else {
+                tracing::warn!(code, reason, "{error}");
+            }
+        }
+        let mut extensions = juniper::Object::with_capacity(2);
+        extensions.add_field("code", Value::scalar(code.to_owned()));
+        extensions.add_field("reason", Value::scalar(reason.to_owned()));
+        FieldError::new(self.public_text(), Value::object(extensions))
+    }
+}
