@@ -78,7 +78,8 @@ macro_rules! audited {
 /// Declares a table and its history table, and links the two.
 ///
 /// It emits `diesel::table!` for both. The history table gets the same columns and those of the attribution. Columns under
-/// `excluded` stand in the table alone.
+/// `excluded` stand in the table alone. Doc comments and attributes such as `#[sql_name = "…"]` can stand where `table!`
+/// takes them, and before the name of the history table; `use path::to::types::*;` lines come first.
 ///
 /// ```
 /// koherent_diesel::audited_table! {
@@ -101,18 +102,22 @@ macro_rules! audited {
 macro_rules! audited_table {
     (
         $(use $($import:tt)::+;)*
-        $base:ident => $history:ident ($($key:ident),+ $(,)?) {
-            $($column:ident -> $sql_type:ty),+ $(,)?
+        $(#[$base_attribute:meta])*
+        $base:ident => $(#[$history_attribute:meta])* $history:ident ($($key:ident),+ $(,)?) {
+            $($(#[$attribute:meta])* $column:ident -> $sql_type:ty),+ $(,)?
         }
-        $(excluded { $($excluded:ident -> $excluded_type:ty),* $(,)? })?
+        $(excluded {
+            $($(#[$excluded_attribute:meta])* $excluded:ident -> $excluded_type:ty),* $(,)?
+        })?
     ) => {
         ::diesel::table! {
             use diesel::sql_types::*;
             $(use $($import)::+;)*
 
+            $(#[$base_attribute])*
             $base ($($key),+) {
-                $($column -> $sql_type,)+
-                $($($excluded -> $excluded_type,)*)?
+                $($(#[$attribute])* $column -> $sql_type,)+
+                $($($(#[$excluded_attribute])* $excluded -> $excluded_type,)*)?
             }
         }
         ::diesel::table! {
@@ -120,17 +125,29 @@ macro_rules! audited_table {
             use $crate::sql_types::*;
             $(use $($import)::+;)*
 
+            /// The history of a tracked table.
+            $(#[$history_attribute])*
             $history (history_id) {
+                /// The order of the entries of one row.
                 history_id -> BigInt,
-                $($column -> $sql_type,)+
+                $($(#[$attribute])* $column -> $sql_type,)+
+                /// Create, update or delete: `+`, `~` or `-`.
                 history_kind -> Text,
+                /// When, to the microsecond.
                 history_date -> HistoryDate,
+                /// Who.
                 history_user -> Nullable<Text>,
+                /// Through which OAuth client.
                 history_client -> Nullable<Text>,
+                /// In which organization.
                 history_organization -> Nullable<Text>,
+                /// Under which task.
                 history_task -> Nullable<Text>,
+                /// In which transaction.
                 history_transaction -> HistoryTransaction,
+                /// Why.
                 history_reason -> Nullable<Text>,
+                /// What else the attribution said.
                 history_context -> Nullable<HistoryContext>,
             }
         }

@@ -61,7 +61,10 @@ pub struct Delete<T: QuerySource, W> {
 impl<T, V> Insert<T, V> {
     /// The table is there for its type alone.
     pub(crate) fn new<R: Insertable<T, Values = V>>(_: T, rows: R) -> Self {
-        Self { records: rows.values(), table: PhantomData }
+        Self {
+            records: rows.values(),
+            table: PhantomData,
+        }
     }
 }
 

@@ -1,0 +1,2 @@
+DROP TABLE samples_history;
+DROP TABLE samples;

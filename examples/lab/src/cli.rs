@@ -1,0 +1,185 @@
+//! The command line: `lab serve`, `lab token`, `lab demo`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::trust::{DevelopmentKey, TaskClaims, Trust, Validity};
+use crate::{database, demo, server, welcome};
+
+/// A small imaging-lab service that keeps the provenance of every sample.
+///
+/// `lab` alone serves. Without --config it makes a development key of its own and prints what to paste next.
+#[derive(Debug, Parser)]
+#[command(version, name = "lab")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// The address to serve on; for `demo`, the address of the running server.
+    #[arg(
+        long,
+        env = "LAB_LISTEN",
+        default_value = "127.0.0.1:8080",
+        global = true,
+        value_name = "HOST:PORT"
+    )]
+    listen: String,
+    /// The database: `sqlite://FILE` or a path. It is made where it does not exist.
+    #[arg(
+        long,
+        env = "LAB_DATABASE_URL",
+        default_value = "lab.db",
+        global = true,
+        value_name = "URL"
+    )]
+    database_url: String,
+    /// The issuers whose tokens are believed (`lab.toml`). With it, development tokens are refused.
+    #[arg(long, env = "LAB_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve GraphQL, GraphiQL and health checks. This is what `lab` alone does.
+    Serve,
+    /// Mint a token with the development key.
+    Token {
+        #[command(subcommand)]
+        kind: TokenKind,
+    },
+    /// Tell a whole story against the running server, and show what provenance says.
+    Demo,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenKind {
+    /// An access token, for `Authorization: Bearer`: who is calling.
+    Access {
+        /// Who it is (`sub`).
+        #[arg(long, default_value = "ann")]
+        sub: String,
+        /// Through which OAuth client (`client_id`).
+        #[arg(long, default_value = "lab-ui")]
+        client: String,
+        /// In which organization (`org`).
+        #[arg(long)]
+        org: Option<String>,
+        /// For how many hours it holds.
+        #[arg(long, default_value_t = 12)]
+        hours: u32,
+    },
+    /// A provenance token, for `Rekuest-Task`: under which task an agent acts.
+    Task {
+        /// The task (`tsk`).
+        task_id: String,
+        /// The task that caused it (`ptk`).
+        #[arg(long)]
+        parent: Option<String>,
+        /// The root of its causal tree (`rtk`); the parent where it is not given.
+        #[arg(long, requires = "parent")]
+        root: Option<String>,
+        /// The agent that executes it (`act.sub`); it must be who signs in.
+        #[arg(long, default_value = "ann")]
+        agent: String,
+        /// The agent's OAuth client (`act.cid`); it must be that of the login.
+        #[arg(long, default_value = "lab-ui")]
+        client: String,
+        /// Who caused it (`sub` and `rcb`).
+        #[arg(long, default_value = "ann")]
+        caller: String,
+        /// For how many hours it holds.
+        #[arg(long, default_value_t = 12)]
+        hours: u32,
+    },
+}
+
+impl Cli {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// Whatever stopped it, as one line that says what to do.
+    pub async fn run(self) -> Result<()> {
+        let Self { command, options } = self;
+        match command.unwrap_or(Command::Serve) {
+            Command::Serve => serve(&options).await,
+            Command::Token { kind } => {
+                welcome::say(&token(&options, &kind)?);
+                Ok(())
+            }
+            Command::Demo => demo::run(&options.listen, &existing_key(&options)?).await,
+        }
+    }
+}
+
+async fn serve(options: &Options) -> Result<()> {
+    let trust = match &options.config {
+        Some(path) => (Trust::configured(&Config::read(path)?)?, None),
+        None => {
+            let key = DevelopmentKey::open_or_create(database::file_of(&options.database_url)?)?;
+            (Trust::development(&key)?, Some(key))
+        }
+    };
+    let (trust, key) = trust;
+    let listener = server::bind(&options.listen).await?;
+    let pool = database::open(&options.database_url)?;
+    let address = listener
+        .local_addr()
+        .context("the address cannot be told")?;
+    let next_sample = database::next_sample(&pool).await?;
+    welcome::announce(address, &options.database_url, key.as_ref(), next_sample);
+    server::serve(listener, server::app(trust, pool)).await
+}
+
+/// The key that a server without --config has made.
+fn existing_key(options: &Options) -> Result<DevelopmentKey> {
+    if options.config.is_some() {
+        bail!("with --config there is no development key: get tokens from the issuers it names");
+    }
+    let file = database::file_of(&options.database_url)?;
+    DevelopmentKey::open(file)?.with_context(|| {
+        format!(
+            "there is no development key `{}`: start the server once, `cargo run -p lab`, with the same --database-url",
+            DevelopmentKey::path_for(file).display()
+        )
+    })
+}
+
+fn token(options: &Options, kind: &TokenKind) -> Result<String> {
+    let key = existing_key(options)?;
+    Ok(match kind {
+        TokenKind::Access {
+            sub,
+            client,
+            org,
+            hours,
+        } => key.access_token(sub, client, org.as_deref(), Validity::hours(*hours)),
+        TokenKind::Task {
+            task_id,
+            parent,
+            root,
+            agent,
+            client,
+            caller,
+            hours,
+        } => {
+            let claims = TaskClaims {
+                task_id,
+                parent: parent.as_deref(),
+                root: root.as_deref(),
+                caller,
+                agent,
+                client,
+            };
+            key.task_token(&claims, Validity::hours(*hours))
+        }
+    })
+}

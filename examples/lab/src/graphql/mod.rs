@@ -1,0 +1,24 @@
+//! The schema: samples, and the provenance of each.
+
+mod context;
+mod json;
+mod mutation;
+mod query;
+mod sample;
+
+use juniper::{EmptySubscription, RootNode};
+
+pub use context::Lab;
+pub use json::Json;
+pub use mutation::Mutation;
+pub use query::{OffsetPaginationInput, Query};
+pub use sample::SampleNode;
+
+/// The whole schema.
+pub type Schema = RootNode<Query, Mutation, EmptySubscription<Lab>>;
+
+/// Makes the schema.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema::new(Query, Mutation, EmptySubscription::new())
+}

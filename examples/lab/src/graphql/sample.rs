@@ -1,0 +1,83 @@
+//! `Sample`.
+
+use chrono::{DateTime, Utc};
+use juniper::{ID, graphql_object};
+use koherent_juniper::{ProvenanceResult, provenance};
+
+use super::{Json, Lab};
+use crate::model::Sample;
+use crate::schema::samples;
+
+/// A sample as GraphQL shows it.
+#[derive(Debug)]
+pub struct SampleNode {
+    sample: Sample,
+    deleted: bool,
+}
+
+impl SampleNode {
+    /// A sample that is there.
+    pub(crate) fn present(sample: impl Into<Sample>) -> Self {
+        Self {
+            sample: sample.into(),
+            deleted: false,
+        }
+    }
+
+    /// A sample that is gone, as it was last.
+    pub(crate) fn gone(sample: impl Into<Sample>) -> Self {
+        Self {
+            sample: sample.into(),
+            deleted: true,
+        }
+    }
+}
+
+/// Something that was taken, prepared and looked at.
+#[graphql_object(name = "Sample", context = Lab)]
+impl SampleNode {
+    /// Its number.
+    fn id(&self) -> ID {
+        ID::from(self.sample.id.to_string())
+    }
+
+    /// What it is called.
+    fn name(&self) -> &str {
+        &self.sample.name
+    }
+
+    /// What else there is to say.
+    fn note(&self) -> Option<&str> {
+        self.sample.note.as_deref()
+    }
+
+    /// Whose it is.
+    fn owner(&self) -> &str {
+        &self.sample.owner
+    }
+
+    /// In milligrams.
+    fn mass(&self) -> Option<f64> {
+        self.sample.mass
+    }
+
+    /// Whatever the instruments say.
+    fn metadata(&self) -> Option<Json> {
+        self.sample.metadata.clone().map(Json)
+    }
+
+    /// When it was registered.
+    fn created_at(&self) -> DateTime<Utc> {
+        self.sample.created_at
+    }
+
+    /// Whether it is gone; the other fields are then what they were last.
+    fn deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Who changed it, through which client, under which task, and what exactly; newest first.
+    async fn provenance(&self, context: &Lab) -> ProvenanceResult {
+        provenance(context, samples::table, self.sample.id).await
+    }
+}

@@ -1,0 +1,136 @@
+//! Rows of `samples`, as they are read and written.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::Value;
+
+use crate::schema::{samples, samples_history};
+
+/// A sample, present or as it was when it was deleted.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = samples)]
+pub struct Sample {
+    /// Its number.
+    pub id: i64,
+    /// What it is called.
+    pub name: String,
+    /// What else there is to say.
+    pub note: Option<String>,
+    /// Whose it is.
+    pub owner: String,
+    /// In milligrams.
+    pub mass: Option<f64>,
+    /// Whatever the instruments say.
+    pub metadata: Option<Value>,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The last image of a sample in its history.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = samples_history)]
+pub struct SampleImage {
+    id: i64,
+    name: String,
+    note: Option<String>,
+    owner: String,
+    mass: Option<f64>,
+    metadata: Option<Value>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<SampleImage> for Sample {
+    fn from(image: SampleImage) -> Self {
+        let SampleImage {
+            id,
+            name,
+            note,
+            owner,
+            mass,
+            metadata,
+            created_at,
+        } = image;
+        Self {
+            id,
+            name,
+            note,
+            owner,
+            mass,
+            metadata,
+            created_at,
+        }
+    }
+}
+
+/// A whole row, with what is nobody's business.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct StoredSample {
+    id: i64,
+    name: String,
+    note: Option<String>,
+    owner: String,
+    mass: Option<f64>,
+    metadata: Option<Value>,
+    created_at: DateTime<Utc>,
+    _storage_code: String,
+}
+
+impl From<StoredSample> for Sample {
+    fn from(row: StoredSample) -> Self {
+        let StoredSample {
+            id,
+            name,
+            note,
+            owner,
+            mass,
+            metadata,
+            created_at,
+            ..
+        } = row;
+        Self {
+            id,
+            name,
+            note,
+            owner,
+            mass,
+            metadata,
+            created_at,
+        }
+    }
+}
+
+/// A sample to be registered.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = samples)]
+pub struct NewSample {
+    /// What it is called.
+    pub name: String,
+    /// What else there is to say.
+    pub note: Option<String>,
+    /// Whose it is.
+    pub owner: String,
+    /// In milligrams.
+    pub mass: Option<f64>,
+    /// Whatever the instruments say.
+    pub metadata: Option<Value>,
+    /// When it is registered.
+    pub created_at: DateTime<Utc>,
+    /// Where it stands: a secret of the store, kept out of history and GraphQL.
+    pub storage_code: String,
+}
+
+/// Changes to a sample: `None` leaves a field as it is, `Some(None)` empties it.
+#[derive(Debug, Default, AsChangeset)]
+#[diesel(table_name = samples)]
+pub struct SampleChanges {
+    /// What it is called.
+    pub name: Option<String>,
+    /// What else there is to say.
+    pub note: Option<Option<String>>,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// In milligrams.
+    pub mass: Option<Option<f64>>,
+    /// Whatever the instruments say.
+    pub metadata: Option<Option<Value>>,
+}

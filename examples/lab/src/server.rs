@@ -1,0 +1,147 @@
+//! The service: two layers, one endpoint, and what operators and people need around it.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::response::{Html, IntoResponse};
+use axum::routing::{get, post};
+use juniper_axum::extract::JuniperRequest;
+use juniper_axum::response::JuniperResponse;
+use koherent_diesel::AuditedPool;
+use koherent_tower::{Attribution, Presence, PrincipalLayer, ProvenanceLayer};
+use tokio::net::TcpListener;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::graphql::{Lab, Schema, schema};
+use crate::trust::Trust;
+
+/// The most bytes a request may have.
+const MAX_BODY: usize = 64 * 1024;
+
+#[derive(Clone)]
+struct App {
+    schema: Arc<Schema>,
+    pool: AuditedPool,
+}
+
+/// The whole service, ready to be served or called by a test.
+pub fn app(trust: Trust, pool: AuditedPool) -> Router {
+    let app = App {
+        schema: Arc::new(schema()),
+        pool,
+    };
+    let signed_in = PrincipalLayer::new(trust.access).with_presence(Presence::Required);
+    Router::new()
+        .route("/graphql", post(graphql))
+        .route_layer(ProvenanceLayer::new(trust.provenance)) // second: under which task
+        .route_layer(signed_in) // first: who is calling
+        .route(
+            "/graphiql",
+            get(Html(include_str!("../assets/graphiql/index.html"))),
+        )
+        .route("/graphiql/{file}", get(graphiql_asset))
+        .route("/healthz", get("ok\n"))
+        .route("/readyz", get(ready))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(TraceLayer::new_for_http())
+        .with_state(app)
+}
+
+async fn graphql(
+    State(app): State<App>,
+    Attribution(attribution): Attribution,
+    JuniperRequest(request): JuniperRequest,
+) -> JuniperResponse {
+    let context = Lab {
+        pool: app.pool,
+        attribution,
+    };
+    JuniperResponse(request.execute(&*app.schema, &context).await)
+}
+
+/// Ready means: the database answers.
+async fn ready(State(app): State<App>) -> Result<&'static str, (StatusCode, &'static str)> {
+    use diesel_async::RunQueryDsl as _;
+    let not_ready = |error: koherent_diesel::Error| {
+        tracing::error!("not ready: {error}");
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        )
+    };
+    let nobody = koherent_core::Attribution::system("readiness probe");
+    let mut conn = app.pool.get(nobody).await.map_err(not_ready)?;
+    let one = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1"));
+    one.execute(&mut conn)
+        .await
+        .map_err(|error| not_ready(error.into()))?;
+    Ok("ready\n")
+}
+
+/// GraphiQL's files, from the binary: a lab has no internet.
+async fn graphiql_asset(
+    axum::extract::Path(file): axum::extract::Path<String>,
+) -> impl IntoResponse {
+    macro_rules! asset {
+        ($name:literal, $kind:literal) => {
+            (
+                $kind,
+                &include_bytes!(concat!("../assets/graphiql/", $name, ".gz"))[..],
+            )
+        };
+    }
+    let (kind, bytes) = match file.as_str() {
+        "graphiql.min.css" => asset!("graphiql.min.css", "text/css"),
+        "graphiql.min.js" => asset!("graphiql.min.js", "text/javascript"),
+        "react.production.min.js" => asset!("react.production.min.js", "text/javascript"),
+        "react-dom.production.min.js" => asset!("react-dom.production.min.js", "text/javascript"),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    let headers = [
+        (CONTENT_TYPE, kind),
+        (CONTENT_ENCODING, "gzip"),
+        (CACHE_CONTROL, "public, max-age=86400"),
+    ];
+    (headers, bytes).into_response()
+}
+
+/// Takes the address.
+///
+/// # Errors
+///
+/// Where it cannot be had; the message says what to do.
+pub async fn bind(listen: &str) -> Result<TcpListener> {
+    TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}: stop what listens there, or choose another address with --listen")
+    })
+}
+
+/// Serves until Ctrl-C or a termination signal, and lets running requests finish.
+///
+/// # Errors
+///
+/// Where the listener fails.
+pub async fn serve(listener: TcpListener, app: Router) -> Result<()> {
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stop_signal())
+        .await
+        .context("the server failed")
+}
+
+async fn stop_signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! { _ = interrupted => {}, _ = terminated.recv() => {} }
+            return;
+        }
+    }
+    let _ = interrupted.await;
+}
