@@ -134,8 +134,7 @@ async fn serve(options: &Options) -> Result<()> {
     let address = listener
         .local_addr()
         .context("the address cannot be told")?;
-    let next_sample = database::next_sample(&pool).await?;
-    welcome::announce(address, &options.database_url, key.as_ref(), next_sample);
+    welcome::announce(address, &options.database_url, key.as_ref());
     server::serve(listener, server::app(trust, pool)).await
 }
 

@@ -7,10 +7,9 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use koherent_core::Attribution;
 use koherent_diesel::{Audited, AuditedPool, Difference, check};
 
-use crate::schema::{samples, samples_history};
+use crate::schema::samples;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -59,19 +58,6 @@ pub fn open(url: &str) -> Result<AuditedPool> {
         );
     }
     Ok(AuditedPool::new(pool(file)?))
-}
-
-/// The number that the next sample gets, as long as nobody else registers one.
-///
-/// # Errors
-///
-/// Where the database does not answer.
-pub async fn next_sample(pool: &AuditedPool) -> Result<i64> {
-    use diesel::QueryDsl as _;
-    use diesel_async::RunQueryDsl as _;
-    let mut conn = pool.get(Attribution::system("lab")).await?;
-    let last = samples_history::table.select(diesel::dsl::max(samples_history::id));
-    Ok(last.first::<Option<i64>>(&mut conn).await?.unwrap_or(0) + 1)
 }
 
 fn migrate(connection: &mut SqliteConnection) -> Result<()> {

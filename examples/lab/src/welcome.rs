@@ -11,12 +11,7 @@ pub(crate) fn say(line: &str) {
 }
 
 /// Says where the server is, whom it trusts, and what to paste next.
-pub(crate) fn announce(
-    address: SocketAddr,
-    database: &str,
-    key: Option<&DevelopmentKey>,
-    next_sample: i64,
-) {
+pub(crate) fn announce(address: SocketAddr, database: &str, key: Option<&DevelopmentKey>) {
     say(&format!(
         "lab is up: http://{address}/graphql · GraphiQL: http://{address}/graphiql · database: {database}"
     ));
@@ -31,46 +26,38 @@ pub(crate) fn announce(
         client: "lab-ui",
     };
     let task = key.task_token(&claims, Validity::hours(12));
-    let curl = |query: &str, with_task: bool| {
-        let task = if with_task {
-            format!(" \\\n  -H 'Rekuest-Task: {task}'")
-        } else {
-            String::new()
-        };
+    let curl = |query: &str| {
+        let query = query.replace('"', r#"\\\""#);
         format!(
-            "curl -s http://{address}/graphql -H 'Content-Type: application/json' \\\n  \
-             -H 'Authorization: Bearer {access}'{task} \\\n  -d '{{\"query\": \"{query}\"}}'"
+            "curl -s http://{address}/graphql -H \"$LOGIN\" -H \"$TASK\" -H 'Content-Type: application/json' \\
+  -d \"{{\\\"query\\\": \\\"{query}\\\"}}\""
         )
     };
+    let create = curl(r#"mutation { createSample(name: "liver 12") { id } }"#);
+    let rename = curl(r#"mutation { updateSample(id: $ID, name: "liver 12b") { id name } }"#);
+    let ask = curl(
+        "{ sample(id: $ID) { name provenance { kind date user { sub } client { clientId } \
+         task { taskId agentClientId } effectiveChanges { field oldValue newValue } } } }",
+    );
     let path = key.path.display();
     say(&format!(
         "
 !!! DEVELOPMENT MODE: whoever can read {path} is anybody here.
-!!! For real issuers: lab serve --config lab.toml
+!!! For real issuers: cargo run -p lab -- serve --config lab.toml
 
-Register a sample and rename it, under the task \"task-a\":
+Paste this into another shell to register a sample and rename it, signed in as ann, under the task task-a:
 
-{}
+LOGIN='Authorization: Bearer {access}'
+TASK='Rekuest-Task: {task}'
+ID=$({create} | tr -dc 0-9)
+{rename}
 
-Ask who did that:
+and this, to ask who did that:
 
-{}
+{ask}
 
-Or let it tell a whole story, in a second shell with the same options: cargo run -p lab -- demo
-More tokens: cargo run -p lab -- token --help",
-        curl(
-            &format!(
-                "mutation {{ createSample(name: \\\"liver 12\\\") {{ id }} \
-                 updateSample(id: {next_sample}, name: \\\"liver 12b\\\") {{ id name }} }}"
-            ),
-            true
-        ),
-        curl(
-            &format!(
-                "{{ sample(id: {next_sample}) {{ name provenance {{ kind date user {{ sub }} client {{ clientId }} \
-                 task {{ taskId agentClientId }} effectiveChanges {{ field oldValue newValue }} }} }} }}"
-            ),
-            false
-        ),
+Or let it tell a whole story, with the same options as here: cargo run -p lab -- demo
+GraphiQL wants the two tokens as headers: {{\"Authorization\": \"Bearer …\", \"Rekuest-Task\": \"…\"}}
+More tokens: cargo run -p lab -- token --help"
     ));
 }

@@ -1,5 +1,6 @@
 //! Changing: each change and its history row are one transaction, under the request's attribution.
 
+use chrono::{DateTime, SubsecRound as _, Utc};
 use diesel::prelude::*;
 use juniper::{ID, Nullable, graphql_object};
 use koherent_core::{Clock, ErrorCode, SystemClock};
@@ -37,7 +38,7 @@ impl Mutation {
             owner,
             mass,
             metadata: metadata.map(|json| json.0),
-            created_at: SystemClock.now().into(),
+            created_at: DateTime::<Utc>::from(SystemClock.now()).trunc_subsecs(6),
             storage_code: storage_code()?,
         };
         let mut conn = context.connection().await?;
@@ -48,7 +49,10 @@ impl Mutation {
         Ok(SampleNode::present(created))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the GraphQL field")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the arguments of the GraphQL field"
+    )]
     /// Changes a sample: fields that are given, and no others. Null empties a field that can be empty.
     async fn update_sample(
         context: &Lab,
@@ -95,9 +99,7 @@ impl Mutation {
         if let Some(reason) = reason {
             delete = delete.reason(&reason);
         }
-        Ok(SampleNode::gone(
-            delete.get_result::<StoredSample>().await?,
-        ))
+        Ok(SampleNode::gone(delete.get_result::<StoredSample>().await?))
     }
 }
 
