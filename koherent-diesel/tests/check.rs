@@ -1,0 +1,50 @@
+//! `check` names every difference between the declarations and the database.
+
+mod support;
+
+use diesel::connection::SimpleConnection;
+use koherent_diesel::{Audited, check};
+use support::*;
+
+fn differences(sql: &str) -> Vec<String> {
+    let database = Database::new();
+    let mut conn = database.connect();
+    conn.batch_execute(sql).unwrap();
+    let found = check(&mut conn, [samples::table::info(), places::table::info()]).unwrap();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn database_that_fits_has_no_differences() {
+    assert_eq!(differences(""), Vec::<String>::new());
+}
+
+#[test]
+fn each_difference_is_one_line_that_names_the_place_and_what_to_do() {
+    for (sql, expected) in [
+        ("DROP TABLE koherent_task;", "the table `koherent_task` does not exist: run the migrations"),
+        ("DROP TABLE samples_history;", "the table `samples_history` does not exist"),
+        ("DROP TABLE samples;", "the table `samples` does not exist"),
+        ("ALTER TABLE samples_history DROP COLUMN note;", "the table `samples_history` lacks the column `note`"),
+        (
+            "ALTER TABLE samples_history DROP COLUMN history_user;",
+            "the table `samples_history` lacks the column `history_user`",
+        ),
+        ("ALTER TABLE samples DROP COLUMN mass;", "the table `samples` lacks the column `mass`"),
+        ("ALTER TABLE koherent_task DROP COLUMN issuer;", "the table `koherent_task` lacks the column `issuer`"),
+        (
+            "ALTER TABLE samples_history DROP COLUMN mass; ALTER TABLE samples_history ADD COLUMN mass TEXT;",
+            "the column `mass` of the table `samples_history` has the type `TEXT`",
+        ),
+        (
+            "ALTER TABLE samples DROP COLUMN note; ALTER TABLE samples ADD COLUMN note UNKNOWN;
+             ALTER TABLE samples_history DROP COLUMN note; ALTER TABLE samples_history ADD COLUMN note UNKNOWN;",
+            "the column `note` of the table `samples` has the type `UNKNOWN`, which is not that of its declaration, text",
+        ),
+    ] {
+        let found = differences(sql);
+        assert_eq!(found.len(), 1, "{sql}: {found:?}");
+        assert!(found[0].starts_with(expected), "{sql}: {}", found[0]);
+        assert_eq!(found[0].lines().count(), 1);
+    }
+}
