@@ -1,0 +1,199 @@
+//! Access tokens: each refusal made by altering one thing in a valid token.
+
+use std::sync::Arc;
+
+use koherent_core::mint::TokenIssuer;
+use koherent_core::testing::TestClock;
+use koherent_core::{Error, Principal};
+use koherent_tower::{AccessIssuer, AccessVerifier};
+use serde_json::{Value, json};
+
+const NOW: u64 = 1_790_000_000;
+
+fn issuer() -> TokenIssuer {
+    TokenIssuer::new("https://login.example", "k1", &[3; 32])
+}
+
+fn verifier(jwks: &str, algorithms: &[&str]) -> AccessVerifier {
+    let trusted =
+        AccessIssuer::new("https://login.example", jwks, algorithms.iter().copied()).unwrap();
+    AccessVerifier::new("lab", [trusted])
+        .unwrap()
+        .with_clock(Arc::new(TestClock::at(NOW)))
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": "https://login.example", "aud": ["lab", "other"], "sub": "ann", "client_id": "lab-ui",
+        "exp": NOW + 60, "nbf": NOW, "iat": NOW, "org": "bio", "roles": ["staff"], "scope": "read write",
+        "preferred_username": "Ann",
+    })
+}
+
+fn header() -> Value {
+    json!({"typ": "at+jwt", "alg": "EdDSA", "kid": "k1"})
+}
+
+fn with(mut document: Value, member: &str, value: Value) -> Value {
+    document[member] = value;
+    document
+}
+
+fn without(mut document: Value, member: &str) -> Value {
+    document.as_object_mut().unwrap().remove(member);
+    document
+}
+
+fn verify(header: &Value, claims: &Value) -> Result<Principal, Error> {
+    verifier(&issuer().jwks(), &["EdDSA"]).verify(&issuer().sign(header, claims))
+}
+
+#[test]
+fn valid_token_says_who_it_is() {
+    let ann = verify(&header(), &claims()).unwrap();
+    assert_eq!(ann.subject, "ann");
+    assert_eq!(ann.client.as_ref().unwrap(), "lab-ui");
+    assert_eq!(ann.organization.as_ref().unwrap(), "bio");
+    assert!(ann.has_role("staff") && ann.has_scope("write") && !ann.has_scope("admin"));
+    assert_eq!(ann.username.as_deref(), Some("Ann"));
+    let bare = json!({"iss": "https://login.example", "aud": "lab", "sub": "ann", "exp": NOW + 1});
+    assert_eq!(verify(&header(), &bare).unwrap().client, None);
+}
+
+#[test]
+fn each_altered_claim_is_refused_for_its_reason() {
+    for (claims, reason) in [
+        (without(claims(), "exp"), "MISSING_CLAIM"),
+        (without(claims(), "aud"), "MISSING_CLAIM"),
+        (without(claims(), "iss"), "MISSING_CLAIM"),
+        (without(claims(), "sub"), "MISSING_CLAIM"),
+        (with(claims(), "sub", json!(7)), "INVALID_CLAIM"),
+        (with(claims(), "sub", json!("")), "INVALID_CLAIM"),
+        (with(claims(), "exp", json!("4102444800")), "INVALID_CLAIM"),
+        (with(claims(), "exp", json!(true)), "INVALID_CLAIM"),
+        (with(claims(), "aud", json!({"lab": 1})), "INVALID_CLAIM"),
+        (with(claims(), "aud", json!(["lab", 1])), "INVALID_CLAIM"),
+        (with(claims(), "roles", json!("staff")), "INVALID_CLAIM"),
+        (with(claims(), "scope", json!(["read"])), "INVALID_CLAIM"),
+        (
+            with(claims(), "client_id", json!(["lab-ui"])),
+            "INVALID_CLAIM",
+        ),
+        (with(claims(), "exp", json!(NOW)), "EXPIRED"),
+        (with(claims(), "nbf", json!(NOW + 1)), "NOT_YET_VALID"),
+        (with(claims(), "iat", json!(NOW + 1)), "NOT_YET_VALID"),
+        (with(claims(), "aud", json!("Lab")), "WRONG_AUDIENCE"),
+        (with(claims(), "aud", json!([])), "WRONG_AUDIENCE"),
+        (with(claims(), "aud", json!("*")), "WRONG_AUDIENCE"),
+        (
+            with(claims(), "iss", json!("https://login.example/")),
+            "UNTRUSTED_ISSUER",
+        ),
+        (
+            with(claims(), "iss", json!("koherent-development")),
+            "UNTRUSTED_ISSUER",
+        ),
+    ] {
+        assert_eq!(
+            verify(&header(), &claims).unwrap_err().reason(),
+            reason,
+            "{claims}"
+        );
+    }
+}
+
+#[test]
+fn each_altered_header_is_refused_for_its_reason() {
+    for (header, reason) in [
+        (without(header(), "alg"), "UNSUPPORTED_ALGORITHM"),
+        (
+            with(header(), "alg", json!("none")),
+            "UNSUPPORTED_ALGORITHM",
+        ),
+        (
+            with(header(), "alg", json!("HS256")),
+            "UNSUPPORTED_ALGORITHM",
+        ),
+        (
+            with(header(), "alg", json!("RS256")),
+            "UNSUPPORTED_ALGORITHM",
+        ),
+        (with(header(), "crit", json!([])), "MALFORMED"),
+        (with(header(), "crit", json!(null)), "MALFORMED"),
+        (with(header(), "b64", json!(false)), "MALFORMED"),
+        (without(header(), "kid"), "MISSING_KID"),
+        (with(header(), "kid", json!("")), "MISSING_KID"),
+        (with(header(), "kid", json!("K1")), "UNKNOWN_KEY"),
+    ] {
+        assert_eq!(
+            verify(&header, &claims()).unwrap_err().reason(),
+            reason,
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn signatures_of_others_are_refused() {
+    let verifier = verifier(&issuer().jwks(), &["EdDSA"]);
+    let forger = TokenIssuer::new("https://login.example", "k1", &[4; 32]);
+    let forged = forger.sign(&header(), &claims());
+    assert_eq!(verifier.verify(&forged), Err(Error::BadSignature));
+    let genuine = issuer().sign(&header(), &claims());
+    assert!(verifier.verify(&genuine).is_ok());
+    let (signed, signature) = genuine.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    let flipped = format!("{signed}.{other}{}", &signature[1..]);
+    assert_eq!(verifier.verify(&flipped), Err(Error::BadSignature));
+    assert!(verifier.verify(&genuine[..genuine.len() - 1]).is_err());
+    assert!(verifier.verify(&format!("{genuine} ")).is_err());
+}
+
+/// Keys of other types and broken ones stand beside the good one; none panics, none spoils the set.
+#[test]
+fn bad_keys_are_skipped() {
+    let mut jwks: Value = serde_json::from_str(&issuer().jwks()).unwrap();
+    let keys = jwks["keys"].as_array_mut().unwrap();
+    let point = keys[0]["x"].clone();
+    let weak = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    keys.extend([
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": "short", "x": "AAAA"}),
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": "weak", "x": weak}),
+        json!({"kty": "OKP", "crv": "X25519", "kid": "x", "x": "AAAA"}),
+        json!({"kty": "RSA", "kid": "small", "n": "AQAB", "e": "AQAB"}),
+        json!({"kty": "EC", "crv": "P-256", "kid": "ec", "x": "AA", "y": "AA"}),
+        json!({"kty": "oct", "kid": "secret", "k": "AAAA"}),
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": "encryption", "use": "enc", "x": point}),
+        json!("no key"),
+        json!(null),
+    ]);
+    let verifier = verifier(&jwks.to_string(), &["EdDSA", "RS256", "ES256"]);
+    assert!(
+        verifier
+            .verify(&issuer().sign(&header(), &claims()))
+            .is_ok()
+    );
+    for kid in ["short", "weak", "x", "small", "ec", "secret", "encryption"] {
+        for alg in ["EdDSA", "RS256", "ES256"] {
+            let header = with(with(header(), "kid", json!(kid)), "alg", json!(alg));
+            let error = verifier
+                .verify(&issuer().sign(&header, &claims()))
+                .unwrap_err();
+            assert_eq!(error, Error::UnknownKey, "{kid} {alg}");
+        }
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_meant_are_refused_at_start() {
+    let jwks = issuer().jwks();
+    let login = || AccessIssuer::new("a", &jwks, ["EdDSA"]).unwrap();
+    assert!(AccessIssuer::new(" ", &jwks, ["EdDSA"]).is_err());
+    assert!(AccessIssuer::new("koherent-development", &jwks, ["EdDSA"]).is_err());
+    assert!(AccessIssuer::new("a", "{}", ["EdDSA"]).is_err());
+    assert!(AccessIssuer::new("a", &jwks, []).is_err());
+    assert!(AccessIssuer::new("a", &jwks, ["HS256"]).is_err());
+    assert!(AccessVerifier::new(" ", [login()]).is_err());
+    assert!(AccessVerifier::new("lab", []).is_err());
+    assert!(AccessVerifier::new("lab", [login(), login()]).is_err());
+}
