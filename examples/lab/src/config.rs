@@ -141,3 +141,14 @@ impl Config {
         })
     }
 }
+
+/// The line of a fault. For an unknown key the parser points at its table; the key itself stands behind that.
+fn line_of(text: &str, error: &toml::de::Error) -> Option<usize> {
+    let start = error.span()?.start;
+    let key = error
+        .message()
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split('`').next());
+    let offset = key.and_then(|key| text[start..].find(key)).unwrap_or(0);
+    Some(text[..start + offset].matches('\n').count() + 1)
+}

@@ -35,7 +35,6 @@ pub(crate) fn differences(
                 &mut found,
             );
             missing(table.name, base, table.key.iter().copied(), &mut found);
-            compare_kinds(table, base, &mut found);
         }
         if let Some(history) = columns_of(connection, table.history, &mut found)? {
             let kept = table.columns.iter().map(|column| column.history_name);
@@ -45,6 +44,8 @@ pub(crate) fn differences(
                 .chain(ATTRIBUTION_COLUMNS);
             missing(table.history, &history, wanted, &mut found);
             compare_types(table, &base.unwrap_or_default(), &history, &mut found);
+        } else if let Some(base) = &base {
+            compare_types(table, base, &Columns::new(), &mut found);
         }
     }
     found.dedup();
@@ -106,7 +107,8 @@ fn missing<'n>(
     );
 }
 
-/// The history column must store values as the base column does, or they come back changed.
+/// The type of a column must store what its declaration in Rust holds, unchanged; and the history column must store
+/// values as the base column does, or they come back changed.
 fn compare_types(
     table: &TableInfo,
     base: &Columns,
@@ -114,8 +116,19 @@ fn compare_types(
     found: &mut Vec<Difference>,
 ) {
     for column in &table.columns {
-        let (Some(here), Some(there)) = (base.get(column.name), history.get(column.history_name))
-        else {
+        let Some(here) = base.get(column.name) else {
+            continue;
+        };
+        if !fits(column.kind, affinity(here)) {
+            found.push(Difference::WrongType {
+                table: table.name.table.to_owned(),
+                column: column.name.to_owned(),
+                found: here.clone(),
+                expected: format!("its declaration, {:?}", column.kind).to_lowercase(),
+            });
+            continue;
+        }
+        let Some(there) = history.get(column.history_name) else {
             continue;
         };
         if affinity(here) != affinity(there) {
@@ -129,28 +142,15 @@ fn compare_types(
     }
 }
 
-/// The declared type of a column must store what its declaration in Rust holds, unchanged.
-fn compare_kinds(table: &TableInfo, base: &Columns, found: &mut Vec<Difference>) {
+fn fits(kind: ValueKind, affinity: Affinity) -> bool {
     use Affinity::{Blob, Integer, Numeric, Real, Text};
-    for column in &table.columns {
-        let Some(declared) = base.get(column.name) else {
-            continue;
-        };
-        let fits = match column.kind {
-            ValueKind::Bool | ValueKind::Integer => matches!(affinity(declared), Integer | Numeric),
-            ValueKind::Float => matches!(affinity(declared), Real | Numeric),
-            ValueKind::Text => matches!(affinity(declared), Text | Blob),
-            ValueKind::Binary => matches!(affinity(declared), Blob),
-            ValueKind::Json | ValueKind::Other => true,
-        };
-        if !fits {
-            found.push(Difference::WrongType {
-                table: table.name.table.to_owned(),
-                column: column.name.to_owned(),
-                found: declared.clone(),
-                expected: format!("its declaration, {:?}", column.kind).to_lowercase(),
-            });
-        }
+    match kind {
+        ValueKind::Bool | ValueKind::Integer => matches!(affinity, Integer | Numeric),
+        ValueKind::Float => matches!(affinity, Real | Numeric),
+        ValueKind::Text => matches!(affinity, Text | Blob),
+        ValueKind::Binary => affinity == Blob,
+        ValueKind::Json => matches!(affinity, Text | Blob | Numeric),
+        ValueKind::Other => true,
     }
 }
 
@@ -161,6 +161,8 @@ enum Affinity {
     Blob,
     Real,
     Numeric,
+    /// Numeric to SQLite, but named like nothing we know: more likely a mistake than a number.
+    Unknown,
 }
 
 /// How SQLite stores values in a column of that declared type (<https://www.sqlite.org/datatype3.html> §3.1).
@@ -175,7 +177,12 @@ fn affinity(declared: &str) -> Affinity {
         Affinity::Blob
     } else if has("REAL") || has("FLOA") || has("DOUB") {
         Affinity::Real
-    } else {
+    } else if ["NUM", "DEC", "BOOL", "DATE", "TIME", "JSON"]
+        .into_iter()
+        .any(has)
+    {
         Affinity::Numeric
+    } else {
+        Affinity::Unknown
     }
 }
