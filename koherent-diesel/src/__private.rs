@@ -8,7 +8,6 @@ use crate::table::Holds;
 pub use crate::table::Name;
 
 /// The name that Diesel knows the table by.
-#[cfg(feature = "sqlite")]
 #[must_use]
 pub fn name<T>() -> Name
 where

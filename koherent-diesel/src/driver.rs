@@ -1,7 +1,6 @@
 //! The connections that audited statements run on.
 
 use crate::error::Error;
-#[cfg(feature = "sqlite")]
 use diesel::SqliteConnection;
 
 /// A connection that audited statements run on. Sealed: it is implemented for
@@ -27,7 +26,6 @@ pub trait Driver: sealed::Sealed {
         Self: 'c;
 
     /// Runs a job on the SQLite connection, from begin to end.
-    #[cfg(feature = "sqlite")]
     #[doc(hidden)]
     fn run<'c, T, J>(&'c mut self, job: J) -> Self::Reply<'c, Result<T, Error>>
     where
@@ -40,7 +38,6 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-#[cfg(feature = "sqlite")]
 mod blocking {
     use diesel::sqlite::Sqlite;
 
@@ -65,7 +62,7 @@ mod blocking {
     }
 }
 
-#[cfg(all(feature = "sqlite", feature = "async"))]
+#[cfg(feature = "async")]
 mod non_blocking {
     use diesel::sqlite::Sqlite;
     use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
@@ -95,7 +92,7 @@ mod non_blocking {
     }
 }
 
-#[cfg(all(feature = "sqlite", feature = "deadpool"))]
+#[cfg(feature = "deadpool")]
 mod pooled {
     use diesel::sqlite::Sqlite;
     use diesel_async::pooled_connection::deadpool::Object;

@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(not(feature = "sqlite"))]
+compile_error!("koherent-diesel needs a database: turn on its feature `sqlite`");
+
 mod check;
 mod connection;
 mod driver;
@@ -13,7 +16,6 @@ mod pool;
 mod record;
 pub mod schema;
 pub mod sql_types;
-#[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod statement;
 mod table;

@@ -188,6 +188,7 @@ pub trait RowOf<T, DB: Backend>: Sized + Send + 'static {
 
 type RowType<T> = <<T as Table>::AllColumns as Expression>::SqlType;
 
+#[diagnostic::do_not_recommend]
 impl<T, DB, U> RowOf<T, DB> for U
 where
     DB: Backend + Default,

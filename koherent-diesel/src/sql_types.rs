@@ -11,18 +11,18 @@ use diesel::sql_types::SqlType;
 
 /// When an entry was written: a moment in UTC, to the microsecond.
 #[derive(Debug, Clone, Copy, SqlType, QueryId)]
-#[cfg_attr(feature = "sqlite", diesel(sqlite_type(name = "Text")))]
+#[diesel(sqlite_type(name = "Text"))]
 #[non_exhaustive]
 pub struct HistoryDate;
 
 /// Which transaction wrote an entry: a UUID of version 7.
 #[derive(Debug, Clone, Copy, SqlType, QueryId)]
-#[cfg_attr(feature = "sqlite", diesel(sqlite_type(name = "Text")))]
+#[diesel(sqlite_type(name = "Text"))]
 #[non_exhaustive]
 pub struct HistoryTransaction;
 
 /// What else the attribution of an entry said: a JSON object.
 #[derive(Debug, Clone, Copy, SqlType, QueryId)]
-#[cfg_attr(feature = "sqlite", diesel(sqlite_type(name = "Text")))]
+#[diesel(sqlite_type(name = "Text"))]
 #[non_exhaustive]
 pub struct HistoryContext;

@@ -31,7 +31,6 @@ pub trait AuditedStatement<DB> {
     type Table: Audited;
 
     #[doc(hidden)]
-    #[cfg(feature = "sqlite")]
     fn into_change(self) -> diesel::QueryResult<crate::sqlite::Change>;
 }
 
@@ -85,7 +84,7 @@ impl<T, V> Insert<T, V> {
 ///
 /// Without that it does not compile:
 ///
-/// ```compile_fail,E0599
+/// ```compile_fail,E0277
 /// # include!("doctest_setup.rs");
 /// # fn main() {
 /// # let conn = &mut connection();
@@ -184,6 +183,41 @@ impl<S> Unattributed<S> {
             attribution,
             record_unchanged: false,
         }
+    }
+}
+
+/// What a statement lacks that nobody attributed: there to say so in the compiler's words. Nothing implements it.
+#[diagnostic::on_unimplemented(
+    message = "nobody said whose change this is",
+    label = "put `.by(&attribution)` before this",
+    note = "make the attribution at the edge of the request or job: `Attribution::of(principal)`, \
+            `Attribution::system(\"nightly-import\")`, or, by name, `Attribution::anonymous()`"
+)]
+#[doc(hidden)]
+pub trait HasAttribution<C> {}
+
+/// These stand here for their message alone; see [`HasAttribution`].
+#[doc(hidden)]
+impl<S> Unattributed<S> {
+    pub fn execute<C>(self, _: &mut C) -> Result<usize, Error>
+    where
+        Self: HasAttribution<C>,
+    {
+        unreachable!("nothing implements `HasAttribution`")
+    }
+
+    pub fn get_result<U, C>(self, _: &mut C) -> Result<U, Error>
+    where
+        Self: HasAttribution<C>,
+    {
+        unreachable!("nothing implements `HasAttribution`")
+    }
+
+    pub fn get_results<U, C>(self, _: &mut C) -> Result<Vec<U>, Error>
+    where
+        Self: HasAttribution<C>,
+    {
+        unreachable!("nothing implements `HasAttribution`")
     }
 }
 

@@ -1,4 +1,5 @@
 //! The same calls through diesel-async.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -56,7 +57,7 @@ async fn transactions_group_and_roll_back() {
     let database = Database::new();
     let mut conn = connect(&database).await;
     conn.transaction(async |conn| {
-        conn.audited_insert(samples::table, &named("liver"))
+        conn.audited_insert(samples::table, named("liver"))
             .execute()
             .await?;
         conn.audited_update(samples::table.find(1), samples::name.eq("heart"))
@@ -83,7 +84,7 @@ async fn transactions_group_and_roll_back() {
 async fn bare_connection_takes_an_explicit_attribution() {
     let database = Database::new();
     let mut conn = connect(&database).await;
-    conn.audited_insert(samples::table, &named("liver"))
+    conn.audited_insert(samples::table, named("liver"))
         .execute()
         .await
         .unwrap();

@@ -1,4 +1,5 @@
 //! `check` names every difference between the declarations and the database.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

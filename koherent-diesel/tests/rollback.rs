@@ -1,4 +1,5 @@
 //! The change and its history are one transaction: neither is ever there without the other.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -15,7 +16,7 @@ const REFUSE: &str = "CREATE TRIGGER refuse BEFORE INSERT ON samples_history WHE
 fn with_refusing_history() -> (Database, AuditedConnection<SqliteConnection>) {
     let database = Database::new();
     let mut conn = database.audited(under_task("task-a"));
-    conn.audited_insert(samples::table, &named("liver"))
+    conn.audited_insert(samples::table, named("liver"))
         .execute()
         .unwrap();
     conn.batch_execute(REFUSE).unwrap();
@@ -85,7 +86,7 @@ fn negative_control_two_statements_keep_the_change_without_history() {
 fn history_is_rolled_back_when_the_change_fails() {
     let database = Database::new();
     let mut conn = database.audited(ann());
-    conn.audited_insert(samples::table, &vec![named("liver"), named("heart")])
+    conn.audited_insert(samples::table, vec![named("liver"), named("heart")])
         .execute()
         .unwrap();
     let before = state(&mut conn);
@@ -116,7 +117,7 @@ fn history_is_rolled_back_when_the_change_fails() {
 fn swallowed_delete_is_an_error_and_leaves_no_entry() {
     let database = Database::new();
     let mut conn = database.audited(ann());
-    conn.audited_insert(samples::table, &named("liver"))
+    conn.audited_insert(samples::table, named("liver"))
         .execute()
         .unwrap();
     conn.batch_execute(
@@ -147,7 +148,7 @@ fn swallowed_delete_is_an_error_and_leaves_no_entry() {
 fn unreadable_result_rolls_everything_back() {
     let database = Database::new();
     let mut conn = database.audited(ann());
-    conn.audited_insert(samples::table, &named("liver"))
+    conn.audited_insert(samples::table, named("liver"))
         .execute()
         .unwrap();
     let before = state(&mut conn);
@@ -170,7 +171,7 @@ fn entries_of_one_transaction_share_its_id_and_go_with_it() {
     let database = Database::new();
     let mut conn = database.audited(under_task("task-a"));
     conn.transaction(|conn| {
-        conn.audited_insert(samples::table, &named("liver"))
+        conn.audited_insert(samples::table, named("liver"))
             .execute()?;
         conn.audited_update(samples::table.find(1), samples::name.eq("heart"))
             .execute()?;
@@ -186,12 +187,12 @@ fn entries_of_one_transaction_share_its_id_and_go_with_it() {
     );
 
     let rolled_back = conn.transaction::<(), Error, _>(|conn| {
-        conn.audited_insert(samples::table, &named("kidney"))
+        conn.audited_insert(samples::table, named("kidney"))
             .execute()?;
         Err(DieselError::RollbackTransaction.into())
     });
     assert!(rolled_back.is_err());
-    conn.audited_insert(samples::table, &named("lung"))
+    conn.audited_insert(samples::table, named("lung"))
         .execute()
         .unwrap();
     assert_eq!(state(&mut conn), (vec!["lung".to_owned()], 4));
@@ -207,10 +208,10 @@ fn entries_of_one_transaction_share_its_id_and_go_with_it() {
 fn failed_change_inside_a_transaction_leaves_the_rest() {
     let (_database, mut conn) = with_refusing_history();
     conn.transaction::<_, Error, _>(|conn| {
-        conn.audited_insert(samples::table, &named("good"))
+        conn.audited_insert(samples::table, named("good"))
             .execute()?;
         assert!(
-            conn.audited_insert(samples::table, &named("bad"))
+            conn.audited_insert(samples::table, named("bad"))
                 .execute()
                 .is_err()
         );
@@ -229,7 +230,7 @@ fn missing_tables_are_named_with_what_to_do() {
     let mut conn = database.audited(under_task("task-a"));
     conn.batch_execute("DROP TABLE koherent_task;").unwrap();
     let error = conn
-        .audited_insert(samples::table, &named("liver"))
+        .audited_insert(samples::table, named("liver"))
         .execute()
         .unwrap_err();
     assert!(matches!(error, Error::TaskNotWritten(_)), "{error}");
@@ -245,7 +246,7 @@ fn missing_tables_are_named_with_what_to_do() {
         .unwrap();
     let mut conn = database.audited(ann());
     let error = conn
-        .audited_insert(samples::table, &named("liver"))
+        .audited_insert(samples::table, named("liver"))
         .execute()
         .unwrap_err();
     assert!(

@@ -1,4 +1,5 @@
 //! The task's row: once, with the first change, and never for two tasks.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -58,10 +59,10 @@ fn task_row_comes_with_the_first_change_and_only_then() {
         [],
         "nothing was changed under it"
     );
-    conn.audited_insert(samples::table, &named("liver"))
+    conn.audited_insert(samples::table, named("liver"))
         .execute()
         .unwrap();
-    conn.audited_insert(samples::table, &named("heart"))
+    conn.audited_insert(samples::table, named("heart"))
         .execute()
         .unwrap();
     let rows = task_rows(&mut database.connect());
@@ -85,7 +86,7 @@ fn token_of_another_task_and_other_descriptions_are_refused() {
     let usual = with_token(|token| token);
     database
         .audited(usual)
-        .audited_insert(samples::table, &named("liver"))
+        .audited_insert(samples::table, named("liver"))
         .execute()
         .unwrap();
 
@@ -116,7 +117,7 @@ fn token_of_another_task_and_other_descriptions_are_refused() {
     for (attribution, reason, field) in cases {
         let mut conn = database.audited(attribution);
         let error = conn
-            .audited_insert(samples::table, &named("heart"))
+            .audited_insert(samples::table, named("heart"))
             .execute()
             .unwrap_err();
         assert_eq!(
@@ -154,7 +155,7 @@ fn new_token_of_the_same_task_is_taken() {
     let database = Database::new();
     for token in ["first", "second"] {
         let mut conn = database.audited(with_token(|builder| builder.token_id(token)));
-        conn.audited_insert(samples::table, &named(token))
+        conn.audited_insert(samples::table, named(token))
             .execute()
             .unwrap();
     }
@@ -166,7 +167,7 @@ fn cache_does_not_learn_from_a_transaction_that_is_rolled_back() {
     let database = Database::new();
     let mut conn = database.audited(under_task("task-a"));
     let rolled_back = conn.transaction::<(), Error, _>(|conn| {
-        conn.audited_insert(samples::table, &named("liver"))
+        conn.audited_insert(samples::table, named("liver"))
             .execute()?;
         Err(diesel::result::Error::RollbackTransaction.into())
     });
@@ -177,11 +178,11 @@ fn cache_does_not_learn_from_a_transaction_that_is_rolled_back() {
     )
     .unwrap();
     assert!(
-        conn.audited_insert(samples::table, &named("bad"))
+        conn.audited_insert(samples::table, named("bad"))
             .execute()
             .is_err()
     );
-    conn.audited_insert(samples::table, &named("heart"))
+    conn.audited_insert(samples::table, named("heart"))
         .execute()
         .unwrap();
     assert_eq!(

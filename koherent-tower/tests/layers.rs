@@ -1,4 +1,5 @@
 //! The two layers around a router: what reaches the handler, and what is answered instead of it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

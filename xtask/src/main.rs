@@ -1,1 +1,138 @@
-fn main() {}
+//! The project's own commands. `cargo xtask test` passes the tests; `cargo xtask ci` is what a change must pass.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Task {
+    /// Run all tests: of each crate, of the whole stack, of the examples, and those in the documentation.
+    Test,
+    /// Check formatting, lints, documentation, and that each feature builds alone.
+    Lint,
+    /// Everything a change must pass: `test`, then `lint`.
+    Ci,
+}
+
+#[expect(clippy::print_stderr, reason = "this is what the command says")]
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let result = match Cli::parse().task {
+        Task::Test => test(),
+        Task::Lint => lint(),
+        Task::Ci => test().and_then(|()| lint()),
+    };
+    match result {
+        Ok(()) => {
+            eprintln!("xtask: all well after {} s", started.elapsed().as_secs());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<()> {
+    need("curl", "the tests paste into a shell what the lab prints")?;
+    cargo(
+        &["test", "--workspace", "--all-features", "--no-fail-fast"],
+        &[],
+    )
+}
+
+fn lint() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-features",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    cargo(&clippy, &[])?;
+    let doc = [
+        "doc",
+        "--workspace",
+        "--all-features",
+        "--no-deps",
+        "--document-private-items",
+    ];
+    cargo(
+        &doc,
+        &[(
+            "RUSTDOCFLAGS",
+            "-D warnings --allow rustdoc::private_intra_doc_links",
+        )],
+    )?;
+    cargo(
+        &["doc", "--workspace", "--all-features", "--no-deps"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    for (package, features) in FEATURES {
+        cargo(
+            &[
+                "check",
+                "--package",
+                package,
+                "--no-default-features",
+                "--features",
+                features,
+            ],
+            &[],
+        )?;
+    }
+    Ok(())
+}
+
+/// Each feature alone. `koherent-diesel` needs an engine.
+const FEATURES: [(&str, &str); 10] = [
+    ("koherent-core", ""),
+    ("koherent-core", "serde"),
+    ("koherent-core", "mint"),
+    ("koherent-core", "testing"),
+    ("koherent-tower", ""),
+    ("koherent-tower", "axum"),
+    ("koherent-diesel", "sqlite"),
+    ("koherent-diesel", "async"),
+    ("koherent-diesel", "deadpool"),
+    ("koherent-juniper", ""),
+];
+
+/// Runs cargo, with everything it says shown.
+#[expect(clippy::print_stderr, reason = "it says what it runs")]
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    eprintln!("xtask: cargo {}", arguments.join(" "));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .status()
+        .context("cannot run cargo")?;
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("`cargo {}` failed", arguments.join(" "))
+    }
+}
+
+/// Fails with what to install, rather than with whatever a missing program leads to later.
+fn need(program: &str, why: &str) -> Result<()> {
+    Command::new(program)
+        .arg("--version")
+        .output()
+        .map(drop)
+        .with_context(|| format!("`{program}` is missing ({why}): install it, and run this again"))
+}

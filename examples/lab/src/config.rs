@@ -97,12 +97,8 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration `{name}`"))?;
         let mut config: Self = toml::from_str(&text).map_err(|error| {
-            let line = error
-                .span()
-                .map(|span| text[..span.start].lines().count().max(1));
-            let place = line
-                .map(|line| format!(", line {line}"))
-                .unwrap_or_default();
+            let place = line_of(&text, &error).map(|line| format!(", line {line}"));
+            let place = place.unwrap_or_default();
             anyhow!("`{name}`{place}: {}", error.message().replace('\n', " "))
         })?;
         config.folder = path.parent().map(Path::to_path_buf).unwrap_or_default();

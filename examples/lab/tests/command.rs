@@ -1,4 +1,5 @@
 //! The `lab` command as a person uses it: what it prints, and how it ends.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

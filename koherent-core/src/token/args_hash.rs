@@ -7,14 +7,14 @@ use super::verify::VerifiedToken;
 use crate::error::Error;
 use crate::json::JsonError;
 
-/// The one way of hashing arguments that is known: SHA-256 over [`canonical_json`](super::canonical_json).
+/// The one way of hashing arguments that is known: SHA-256 over [`canonical_json`].
 pub const ARGS_HASH_ALGORITHM: &str = "sha256-canonical-v1";
 
 /// The hash of a task's arguments, given as JSON text: 64 lower-case hex digits.
 ///
 /// # Errors
 ///
-/// The text has no canonical form; see [`canonical_json`](super::canonical_json).
+/// The text has no canonical form; see [`canonical_json`].
 ///
 /// ```
 /// use koherent_core::token::args_hash;

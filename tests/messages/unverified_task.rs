@@ -1,0 +1,9 @@
+//~ expected `&VerifiedToken`, found `&UnverifiedToken<'_>`
+use koherent_core::{Attribution, UnverifiedToken};
+
+pub fn rejected(token: &str) {
+    let token = UnverifiedToken::parse(token).unwrap();
+    let _ = Attribution::system("job").with_task(&token);
+}
+
+fn main() {}
