@@ -2,3 +2,8 @@
 
 pub mod lab;
 pub mod vectors;
+
+/// The README, so that its examples compile.
+#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+pub struct Readme;
