@@ -57,7 +57,7 @@ and this, to ask who did that:
 {ask}
 
 Or let it tell a whole story, with the same options as here: cargo run -p lab -- demo
-GraphiQL wants the two tokens as headers: {{\"Authorization\": \"Bearer …\", \"Rekuest-Task\": \"…\"}}
+GraphiQL with these tokens: http://{address}/graphiql#access={access}&task={task}
 More tokens: cargo run -p lab -- token --help"
     ));
 }
