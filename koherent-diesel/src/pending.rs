@@ -8,6 +8,7 @@ use diesel::expression::Expression;
 use diesel::query_builder::QueryFragment;
 use diesel::query_dsl::CompatibleType;
 use diesel::row::Row;
+use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, Table};
 
 use crate::driver::Driver;
@@ -83,24 +84,9 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
     pub fn get_results<U>(self) -> C::Reply<'c, Result<Vec<U>, Error>>
     where
         U: RowOf<T, C::Backend>,
-        C: Driver<Backend = diesel::sqlite::Sqlite>,
+        C: Driver<Backend = Sqlite>,
     {
-        let Self {
-            connection,
-            recorder,
-            change,
-            record_unchanged,
-            ..
-        } = self;
-        connection.run(move |sqlite| {
-            load(
-                sqlite,
-                &recorder,
-                &change?,
-                record_unchanged,
-                &U::columns()?,
-            )
-        })
+        self.load(Ok)
     }
 
     /// Makes the change and loads the first of the rows it touched.
@@ -112,7 +98,20 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
     pub fn get_result<U>(self) -> C::Reply<'c, Result<U, Error>>
     where
         U: RowOf<T, C::Backend>,
-        C: Driver<Backend = diesel::sqlite::Sqlite>,
+        C: Driver<Backend = Sqlite>,
+    {
+        self.load(|rows| {
+            rows.into_iter()
+                .next()
+                .ok_or(Error::Diesel(diesel::result::Error::NotFound))
+        })
+    }
+
+    fn load<U, R>(self, finish: fn(Vec<U>) -> Result<R, Error>) -> C::Reply<'c, Result<R, Error>>
+    where
+        U: RowOf<T, Sqlite>,
+        R: Send + 'static,
+        C: Driver<Backend = Sqlite>,
     {
         let Self {
             connection,
@@ -122,47 +121,25 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
             ..
         } = self;
         connection.run(move |sqlite| {
-            let rows = load(
+            let mut rows = Vec::new();
+            let mut keep = |row: &sqlite::PartialRow<'_, '_, '_>| {
+                rows.push(U::build(row).map_err(diesel::result::Error::DeserializationError)?);
+                Ok(())
+            };
+            let returning = Returning {
+                columns: &U::columns()?,
+                row: &mut keep,
+            };
+            sqlite::record(
                 sqlite,
                 &recorder,
                 &change?,
                 record_unchanged,
-                &U::columns()?,
+                Some(returning),
             )?;
-            rows.into_iter()
-                .next()
-                .ok_or(Error::Diesel(diesel::result::Error::NotFound))
+            finish(rows)
         })
     }
-}
-
-fn load<T, U>(
-    connection: &mut diesel::SqliteConnection,
-    recorder: &Recorder,
-    change: &Change,
-    record_unchanged: bool,
-    columns: &str,
-) -> Result<Vec<U>, Error>
-where
-    U: RowOf<T, diesel::sqlite::Sqlite>,
-{
-    let mut rows = Vec::new();
-    let mut keep = |row: &sqlite::PartialRow<'_, '_, '_>| {
-        rows.push(U::build(row).map_err(diesel::result::Error::DeserializationError)?);
-        Ok(())
-    };
-    let returning = Returning {
-        columns,
-        row: &mut keep,
-    };
-    sqlite::record(
-        connection,
-        recorder,
-        change,
-        record_unchanged,
-        Some(returning),
-    )?;
-    Ok(rows)
 }
 
 impl<C, T> std::fmt::Debug for Pending<'_, C, T> {

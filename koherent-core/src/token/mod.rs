@@ -23,17 +23,20 @@
 //! The first check that fails names the [`Error`](crate::Error).
 
 mod args_hash;
+mod binding;
 mod canonical;
 mod claims;
 mod keys;
+mod unverified;
+mod verified;
 mod verify;
 
 pub use crate::json::JsonError;
-pub use args_hash::{ARGS_HASH_ALGORITHM, args_hash, verify_args};
+pub use args_hash::{ARGS_HASH_ALGORITHM, args_hash};
+pub use binding::{verify_actor, verify_args};
 pub use canonical::canonical_json;
 pub use claims::{Claims, NumericDate};
 pub use keys::KeySet;
-pub use verify::{
-    Algorithm, MAX_LEEWAY, MAX_TOKEN_BYTES, TrustedIssuer, UnverifiedToken, VerifiedToken,
-    Verifier, verify_actor,
-};
+pub use unverified::{MAX_TOKEN_BYTES, UnverifiedToken};
+pub use verified::VerifiedToken;
+pub use verify::{Algorithm, MAX_LEEWAY, TrustedIssuer, Verifier};

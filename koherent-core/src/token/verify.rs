@@ -1,30 +1,21 @@
-//! The ordered checks, and the two states of a token.
+//! The ordered checks.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::Signature;
 
 use super::claims::{Claims, required_text};
 use super::keys::KeySet;
+use super::unverified::{UnverifiedToken, as_text};
+use super::verified::VerifiedToken;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Malformed, SetupError};
 use crate::id::Issuer;
-use crate::json::{Duplicates, Json, parse};
-use crate::principal::Principal;
-use crate::task::Task;
-
-/// The most bytes a token may have. Nothing is decoded beyond it.
-pub const MAX_TOKEN_BYTES: usize = 16_384;
+use crate::json::Json;
 
 /// The most leeway there may be for clocks that disagree.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
-
-/// How deep the JSON of a token may nest; real tokens nest three levels.
-const MAX_DEPTH: usize = 64;
 
 /// The name of the signature algorithm in a token's header. Both mean Ed25519 over Curve25519: `EdDSA` is the older,
 /// polymorphic name (RFC 8037 §3.1), `Ed25519` the exact one (RFC 9864 §2.2).
@@ -91,148 +82,6 @@ impl TrustedIssuer {
             issuer: issuer.into(),
             keys,
         }
-    }
-}
-
-/// A token that nobody has checked: it tells its issuer and its key id, for the log, and nothing else.
-///
-/// ```
-/// use koherent_core::UnverifiedToken;
-/// # let text = koherent_core::testing::test_issuer("rekuest").task("task-a").mint();
-/// let token = UnverifiedToken::parse(&text)?;
-/// assert_eq!(token.issuer(), Some("rekuest"));
-/// # Ok::<(), koherent_core::Error>(())
-/// ```
-///
-/// It does not give away what it has not checked:
-///
-/// ```compile_fail
-/// # let text = koherent_core::testing::test_issuer("rekuest").task("task-a").mint();
-/// let task = koherent_core::UnverifiedToken::parse(&text).unwrap().task();
-/// ```
-pub struct UnverifiedToken<'t> {
-    signing_input: &'t str,
-    signature: Vec<u8>,
-    header: Json,
-    payload: Json,
-}
-
-impl<'t> UnverifiedToken<'t> {
-    /// Reads the encoding, strictly: segments, base64url, JSON.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooLarge`] and [`Error::Malformed`].
-    pub fn parse(token: &'t str) -> Result<Self, Error> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Error::TooLarge {
-                limit: MAX_TOKEN_BYTES,
-            });
-        }
-        let mut segments = token.split('.');
-        let (Some(header), Some(payload), Some(signature), None) = (
-            segments.next(),
-            segments.next(),
-            segments.next(),
-            segments.next(),
-        ) else {
-            return Err(Error::Malformed(Malformed::Segments));
-        };
-        if header.is_empty() || payload.is_empty() || signature.is_empty() {
-            return Err(Error::Malformed(Malformed::Segments));
-        }
-        Ok(Self {
-            signing_input: &token[..header.len() + 1 + payload.len()],
-            signature: decode(signature)?,
-            header: decode_object(header)?,
-            payload: decode_object(payload)?,
-        })
-    }
-
-    /// What the token says its issuer is.
-    #[must_use]
-    pub fn issuer(&self) -> Option<&str> {
-        as_text(self.payload.member("iss"))
-    }
-
-    /// Whether the header asks for what could change the token's meaning: `crit` of any kind (RFC 7515 §4.1.11), a `b64`
-    /// other than true (RFC 7797 §3), a `typ` that is no string. Such a token is refused.
-    #[must_use]
-    pub fn asks_for_extensions(&self) -> bool {
-        self.header.member("crit").is_some()
-            || !matches!(self.header.member("b64"), None | Some(Json::Bool(true)))
-            || !matches!(self.header.member("typ"), None | Some(Json::String(_)))
-    }
-
-    /// What the token says its key is.
-    #[must_use]
-    pub fn key_id(&self) -> Option<&str> {
-        as_text(self.header.member("kid"))
-    }
-}
-
-impl fmt::Debug for UnverifiedToken<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnverifiedToken")
-            .field("issuer", &self.issuer())
-            .field("key_id", &self.key_id())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A token that passed every check of a [`Verifier`]. Only a verifier makes one; cloning it is cheap.
-///
-/// ```
-/// use koherent_core::{KeySet, TrustedIssuer, Verifier};
-/// # use koherent_core::testing::test_issuer;
-/// # let issuer = test_issuer("rekuest");
-/// # let (jwks, text) = (issuer.jwks(), issuer.task("task-a").mint());
-///
-/// let keys = KeySet::from_jwks(&jwks)?;
-/// let verifier = Verifier::new("lab", [TrustedIssuer::new("rekuest", keys)])?;
-/// let token = verifier.verify(&text)?;
-/// assert_eq!(token.task().task_id, "task-a");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// It cannot be made by hand:
-///
-/// ```compile_fail
-/// # fn forge(claims: std::sync::Arc<koherent_core::token::Claims>) {
-/// let token = koherent_core::VerifiedToken { claims };
-/// # }
-/// ```
-#[derive(Clone, PartialEq)]
-pub struct VerifiedToken {
-    claims: Arc<Claims>,
-}
-
-impl VerifiedToken {
-    /// The claims, checked and typed.
-    #[must_use]
-    pub fn claims(&self) -> &Claims {
-        &self.claims
-    }
-
-    /// The task the token attests.
-    #[must_use]
-    pub fn task(&self) -> &Task {
-        &self.claims.task
-    }
-
-    /// The task, to be kept without a copy.
-    #[must_use]
-    pub fn shared_task(&self) -> &Arc<Task> {
-        &self.claims.task
-    }
-}
-
-impl fmt::Debug for VerifiedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedToken")
-            .field("issuer", &self.task().issuer)
-            .field("task_id", &self.task().task_id)
-            .finish_non_exhaustive()
     }
 }
 
@@ -423,67 +272,5 @@ impl Verifier {
         } else {
             Err(Error::WrongAudience)
         }
-    }
-}
-
-/// Checks that the task was given to the principal that calls: `act.sub`, `act.cid` and, where the token names it,
-/// `act.iss` against subject, client and issuer, byte for byte. Two empty values are no match.
-///
-/// # Errors
-///
-/// [`Error::ActorMismatch`].
-///
-/// ```
-/// use koherent_core::{Error, Principal, verify_actor};
-/// # use koherent_core::testing::test_issuer;
-/// # let issuer = test_issuer("rekuest");
-/// # let token = issuer.verifier("lab").verify(&issuer.task("task-a").actor("agent-7", "robot").mint())?;
-/// verify_actor(&token, &Principal::new("https://login.example", "agent-7", "robot"))?;
-/// let other = Principal::new("https://login.example", "agent-7", "another-app");
-/// assert_eq!(verify_actor(&token, &other), Err(Error::ActorMismatch));
-/// # Ok::<(), Error>(())
-/// ```
-pub fn verify_actor(token: &VerifiedToken, principal: &Principal) -> Result<(), Error> {
-    fn same(attested: &str, actual: &str) -> bool {
-        !attested.is_empty() && attested == actual
-    }
-    let task = token.task();
-    let issuer = token.claims().actor_issuer.as_ref();
-    let client = principal
-        .client
-        .as_ref()
-        .map_or("", |client| client.as_str());
-    let bound = same(task.agent.as_str(), principal.subject.as_str())
-        && same(task.agent_client_id.as_str(), client)
-        && issuer.is_none_or(|issuer| same(issuer.as_str(), principal.issuer.as_str()));
-    if bound {
-        Ok(())
-    } else {
-        Err(Error::ActorMismatch)
-    }
-}
-
-fn decode(segment: &str) -> Result<Vec<u8>, Error> {
-    URL_SAFE_NO_PAD
-        .decode(segment)
-        .map_err(|_| Error::Malformed(Malformed::Base64))
-}
-
-fn decode_object(segment: &str) -> Result<Json, Error> {
-    let value = parse(&decode(segment)?, MAX_DEPTH, Duplicates::Refuse)
-        .map_err(|error| Error::Malformed(Malformed::Json(error)))?;
-    match value {
-        Json::Object(_) if value.is_finite() => Ok(value),
-        Json::Object(_) => Err(Error::Malformed(Malformed::Json(
-            crate::json::JsonError::NonFinite,
-        ))),
-        _ => Err(Error::Malformed(Malformed::NotAnObject)),
-    }
-}
-
-fn as_text(value: Option<&Json>) -> Option<&str> {
-    match value {
-        Some(Json::String(text)) => Some(text),
-        _ => None,
     }
 }

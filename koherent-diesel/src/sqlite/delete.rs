@@ -3,11 +3,11 @@
 use diesel::SqliteConnection;
 use koherent_core::ChangeKind;
 
+use super::Touched;
 use super::change::Deleted;
 use super::history::{Stamp, complete};
-use super::insert::hand_on;
+use super::returning::{Returning, hand_on};
 use super::sql::{self, Sql};
-use super::{Returning, Touched};
 use crate::error::Error;
 use crate::table::TableInfo;
 

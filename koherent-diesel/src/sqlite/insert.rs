@@ -3,10 +3,11 @@
 use diesel::SqliteConnection;
 use koherent_core::ChangeKind;
 
+use super::Touched;
 use super::change::Inserted;
 use super::history::Stamp;
-use super::sql::{self, PartialRow, values};
-use super::{Returning, Touched};
+use super::returning::{Returning, hand_on};
+use super::sql::{self, values};
 use crate::error::Error;
 
 pub(super) fn run(
@@ -32,20 +33,4 @@ pub(super) fn run(
     let rows = keys.len();
     let recorded = stamp.record_keys(connection, table, ChangeKind::Create, keys)?;
     Ok(Touched { rows, recorded })
-}
-
-/// Shows the caller the columns it asked for: those from `from` on.
-pub(super) fn hand_on(
-    row: &sql::Row<'_, '_>,
-    from: usize,
-    returning: &mut Option<Returning<'_>>,
-) -> Result<(), Error> {
-    use diesel::row::Row as _;
-    match returning {
-        Some(returning) => {
-            let columns: PartialRow<'_, '_, '_> = PartialRow::new(row, from..row.field_count());
-            (returning.row)(&columns)
-        }
-        None => Ok(()),
-    }
 }

@@ -15,6 +15,7 @@ mod delete;
 mod entries;
 mod history;
 mod insert;
+mod returning;
 mod sql;
 mod task;
 mod types;
@@ -28,6 +29,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 pub use change::Change;
 pub(crate) use check::differences;
 pub(crate) use entries::load_entries;
+pub(crate) use returning::Returning;
 pub(crate) use sql::{PartialRow, Sql, rendered_name};
 
 use crate::error::Error;
@@ -45,14 +47,6 @@ use history::Stamp;
 /// # Ok::<(), diesel::ConnectionError>(())
 /// ```
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-
-/// Rows that the caller wants to see.
-pub(crate) struct Returning<'r> {
-    /// The columns, as SQL.
-    pub(crate) columns: &'r str,
-    /// What to do with each row; it sees these columns alone.
-    pub(crate) row: &'r mut dyn FnMut(&PartialRow<'_, '_, '_>) -> Result<(), Error>,
-}
 
 /// Makes a change and records it, in one transaction or in one savepoint of the open one. Says how many rows it touched.
 pub(crate) fn record(

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use diesel::SqliteConnection;
 use koherent_core::ChangeKind;
 
+use super::Touched;
 use super::change::Updated;
 use super::history::{Key, Stamp};
-use super::insert::hand_on;
+use super::returning::{Returning, hand_on};
 use super::sql::{self, Sql, values};
 use super::value::{Fingerprint, Fingerprints, Value};
-use super::{Returning, Touched};
 use crate::error::Error;
 use crate::table::TableInfo;
 

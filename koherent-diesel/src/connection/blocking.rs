@@ -1,0 +1,112 @@
+//! Diesel's connection traits, by delegation.
+
+use diesel::connection::{
+    CacheSize, Connection, ConnectionSealed, Instrumentation, LoadConnection, SimpleConnection,
+    TransactionManager, TransactionManagerStatus,
+};
+use diesel::expression::QueryMetadata;
+use diesel::migration::MigrationConnection;
+use diesel::query_builder::{Query, QueryFragment, QueryId};
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
+
+use super::{AuditedConnection, AuditedTransactionManager};
+
+impl<C: SimpleConnection> SimpleConnection for AuditedConnection<C> {
+    fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.connection.batch_execute(query)
+    }
+}
+
+impl<C: ConnectionSealed> ConnectionSealed for AuditedConnection<C> {}
+
+impl<C: Connection> Connection for AuditedConnection<C> {
+    type Backend = C::Backend;
+    type TransactionManager = AuditedTransactionManager<C::TransactionManager>;
+
+    fn establish(_: &str) -> ConnectionResult<Self> {
+        Err(ConnectionError::BadConnection(
+            super::NEEDS_ATTRIBUTION.to_owned(),
+        ))
+    }
+
+    fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>
+    where
+        T: QueryFragment<Self::Backend> + QueryId,
+    {
+        self.connection.execute_returning_count(source)
+    }
+
+    fn transaction_state(
+        &mut self,
+    ) -> &mut <Self::TransactionManager as TransactionManager<Self>>::TransactionStateData {
+        self.connection.transaction_state()
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        self.connection.instrumentation()
+    }
+
+    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        self.connection.set_instrumentation(instrumentation);
+    }
+
+    fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+        self.connection.set_prepared_statement_cache_size(size);
+    }
+}
+
+impl<C: LoadConnection<B>, B> LoadConnection<B> for AuditedConnection<C> {
+    type Cursor<'conn, 'query>
+        = C::Cursor<'conn, 'query>
+    where
+        Self: 'conn;
+    type Row<'conn, 'query>
+        = C::Row<'conn, 'query>
+    where
+        Self: 'conn;
+
+    fn load<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> QueryResult<Self::Cursor<'conn, 'query>>
+    where
+        T: Query + QueryFragment<Self::Backend> + QueryId + 'query,
+        Self::Backend: QueryMetadata<T::SqlType>,
+    {
+        self.connection.load(source)
+    }
+}
+
+impl<C: MigrationConnection> MigrationConnection for AuditedConnection<C> {
+    fn setup(&mut self) -> QueryResult<usize> {
+        self.connection.setup()
+    }
+}
+
+impl<C, M> TransactionManager<AuditedConnection<C>> for AuditedTransactionManager<M>
+where
+    C: Connection<TransactionManager = M>,
+    M: TransactionManager<C>,
+{
+    type TransactionStateData = M::TransactionStateData;
+
+    fn begin_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+        M::begin_transaction(&mut conn.connection)?;
+        conn.begun(M::transaction_manager_status_mut);
+        Ok(())
+    }
+
+    fn rollback_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+        M::rollback_transaction(&mut conn.connection)
+    }
+
+    fn commit_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+        M::commit_transaction(&mut conn.connection)
+    }
+
+    fn transaction_manager_status_mut(
+        conn: &mut AuditedConnection<C>,
+    ) -> &mut TransactionManagerStatus {
+        M::transaction_manager_status_mut(&mut conn.connection)
+    }
+}

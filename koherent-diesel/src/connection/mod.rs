@@ -1,0 +1,199 @@
+//! `AuditedConnection`: a connection that knows whose changes it makes.
+
+mod blocking;
+#[cfg(feature = "async")]
+mod non_blocking;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use diesel::Insertable;
+use diesel::query_builder::{AsChangeset, IntoUpdateTarget};
+use koherent_core::{Attribution, Clock};
+
+use crate::driver::{Driver, sealed};
+use crate::pending::Pending;
+use crate::record::Recorder;
+use crate::statement::{AuditedStatement, Delete, Insert, Update, update};
+use crate::table::Audited;
+use crate::task_cache::TaskCache;
+
+/// A Diesel or diesel-async connection together with the attribution of the changes made through it.
+///
+/// Reads, transactions, savepoints and migrations go through unchanged; `audited_insert`, `audited_update` and
+/// `audited_delete` write a change and its history in one transaction.
+///
+/// ```
+/// # include!("../doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let sqlite = connection();
+/// use koherent_core::Principal;
+/// use koherent_diesel::{AuditedConnection, entries_of};
+///
+/// let ann = Attribution::of(Principal::new("https://login.example", "ann", "lab-ui"));
+/// let mut conn = AuditedConnection::new(sqlite, ann);
+///
+/// let liver: Sample = conn.audited_insert(samples::table, samples::name.eq("liver")).get_result()?;
+/// conn.audited_update(&liver, samples::note.eq("stained")).reason("histology").execute()?;
+/// conn.audited_delete(samples::table.find(liver.id)).execute()?;
+///
+/// let entries = entries_of(samples::table, liver.id).load(&mut conn)?;
+/// assert_eq!(entries.len(), 3);
+/// assert_eq!(entries[1].user.as_ref().unwrap(), "ann");
+/// assert_eq!(entries[1].reason.as_deref(), Some("histology"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// There is no way to the bare connection that could write past the history:
+///
+/// ```compile_fail,E0596
+/// # include!("../doctest_setup.rs");
+/// # fn bypass(mut conn: koherent_diesel::AuditedConnection<SqliteConnection>) {
+/// let bare: &mut SqliteConnection = &mut *conn;
+/// # }
+/// ```
+///
+/// and a table without a declared history is refused:
+///
+/// ```compile_fail,E0277
+/// # include!("../doctest_setup.rs");
+/// diesel::table! { tags (id) { id -> BigInt, } }
+/// # fn refused(mut conn: koherent_diesel::AuditedConnection<SqliteConnection>) {
+/// conn.audited_delete(tags::table).execute();
+/// # }
+/// # fn main() {}
+/// ```
+pub struct AuditedConnection<C> {
+    connection: C,
+    recorder: Recorder,
+}
+
+impl<C> AuditedConnection<C> {
+    /// A connection whose changes have that attribution.
+    pub fn new(connection: C, attribution: Attribution) -> Self {
+        Self::with_tasks(connection, attribution, TaskCache::new())
+    }
+
+    pub(crate) fn with_tasks(connection: C, attribution: Attribution, tasks: TaskCache) -> Self {
+        Self {
+            connection,
+            recorder: Recorder::new(attribution, tasks),
+        }
+    }
+
+    /// The same connection, asking another clock for the dates of its entries.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.recorder.clock = clock;
+        self
+    }
+
+    /// Whose changes these are.
+    #[must_use]
+    pub const fn attribution(&self) -> &Attribution {
+        &self.recorder.attribution
+    }
+
+    /// Gives the connection back.
+    pub fn into_inner(self) -> C {
+        self.connection
+    }
+}
+
+impl<C: Driver> AuditedConnection<C> {
+    /// Inserts rows and records them: one insertable value, a slice, a vector or an array of them. No rows are no
+    /// statement.
+    pub fn audited_insert<T, V>(&mut self, table: T, rows: V) -> Pending<'_, C, T>
+    where
+        T: Audited,
+        V: Insertable<T>,
+        Insert<T, V::Values>: AuditedStatement<C::Backend, Table = T>,
+    {
+        self.pending(Insert::new(table, rows))
+    }
+
+    /// Updates rows and records those in which an audited column changes. Target and changes are what `diesel::update`
+    /// and `set` take.
+    pub fn audited_update<T, V>(&mut self, target: T, changes: V) -> Pending<'_, C, T::Table>
+    where
+        T: IntoUpdateTarget,
+        T::Table: Audited,
+        V: AsChangeset<Target = T::Table>,
+        Update<T::Table, T::WhereClause, V::Changeset>:
+            AuditedStatement<C::Backend, Table = T::Table>,
+    {
+        self.pending(update(target, changes))
+    }
+
+    /// Deletes rows and records their last values. The target is what `diesel::delete` takes.
+    pub fn audited_delete<T>(&mut self, target: T) -> Pending<'_, C, T::Table>
+    where
+        T: IntoUpdateTarget,
+        T::Table: Audited,
+        Delete<T::Table, T::WhereClause>: AuditedStatement<C::Backend, Table = T::Table>,
+    {
+        self.pending(Delete {
+            target: target.into_update_target(),
+        })
+    }
+
+    fn pending<S>(&mut self, statement: S) -> Pending<'_, C, S::Table>
+    where
+        S: AuditedStatement<C::Backend>,
+    {
+        Pending::new(
+            &mut self.connection,
+            self.recorder.clone(),
+            statement.into_change(),
+        )
+    }
+}
+
+impl<C: Driver> sealed::Sealed for AuditedConnection<C> {}
+
+impl<C: Driver> Driver for AuditedConnection<C> {
+    type Backend = C::Backend;
+    type Reply<'c, T>
+        = C::Reply<'c, T>
+    where
+        T: 'c,
+        C: 'c;
+
+    fn run<'c, T, J>(&'c mut self, job: J) -> Self::Reply<'c, Result<T, crate::Error>>
+    where
+        T: Send + 'static,
+        J: FnOnce(&mut diesel::SqliteConnection) -> Result<T, crate::Error> + Send + 'static,
+    {
+        self.connection.run(job)
+    }
+}
+
+impl<C> fmt::Debug for AuditedConnection<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditedConnection")
+            .field("attribution", &self.recorder.attribution)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The transaction manager of an [`AuditedConnection`]: that of the connection inside, and an id for the entries of each
+/// transaction.
+#[derive(Debug)]
+pub struct AuditedTransactionManager<M>(PhantomData<M>);
+
+const NEEDS_ATTRIBUTION: &str = "an audited connection needs an attribution: establish the connection it wraps, then call AuditedConnection::new";
+
+impl<C> AuditedConnection<C> {
+    /// Gives a transaction that has just begun its id; a savepoint shares that of its transaction.
+    fn begun(&mut self, status: fn(&mut C) -> &mut diesel::connection::TransactionManagerStatus) {
+        let depth = status(&mut self.connection)
+            .transaction_depth()
+            .ok()
+            .flatten();
+        if depth.is_some_and(|depth| depth.get() == 1) {
+            self.recorder.transaction = Some(self.recorder.new_transaction());
+        }
+    }
+}

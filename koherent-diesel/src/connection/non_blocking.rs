@@ -1,0 +1,98 @@
+//! diesel-async's connection traits, by delegation.
+
+use diesel::connection::{CacheSize, Instrumentation, TransactionManagerStatus};
+use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
+use diesel_async::{
+    AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection, TransactionManager,
+};
+
+use super::{AuditedConnection, AuditedTransactionManager};
+
+impl<C: SimpleAsyncConnection + Send> SimpleAsyncConnection for AuditedConnection<C> {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.connection.batch_execute(query).await
+    }
+}
+
+impl<C: AsyncConnectionCore> AsyncConnectionCore for AuditedConnection<C> {
+    type ExecuteFuture<'conn, 'query> = C::ExecuteFuture<'conn, 'query>;
+    type LoadFuture<'conn, 'query> = C::LoadFuture<'conn, 'query>;
+    type Stream<'conn, 'query> = C::Stream<'conn, 'query>;
+    type Row<'conn, 'query> = C::Row<'conn, 'query>;
+    type Backend = C::Backend;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Self::Backend> + QueryId + 'query,
+    {
+        self.connection.load(source)
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Self::Backend> + QueryId + 'query,
+    {
+        self.connection.execute_returning_count(source)
+    }
+}
+
+impl<C: AsyncConnection> AsyncConnection for AuditedConnection<C> {
+    type TransactionManager = AuditedTransactionManager<C::TransactionManager>;
+
+    async fn establish(_: &str) -> ConnectionResult<Self> {
+        Err(ConnectionError::BadConnection(
+            super::NEEDS_ATTRIBUTION.to_owned(),
+        ))
+    }
+
+    fn transaction_state(
+        &mut self,
+    ) -> &mut <Self::TransactionManager as TransactionManager<Self>>::TransactionStateData {
+        self.connection.transaction_state()
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        self.connection.instrumentation()
+    }
+
+    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        self.connection.set_instrumentation(instrumentation);
+    }
+
+    fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+        self.connection.set_prepared_statement_cache_size(size);
+    }
+}
+
+impl<C, M> TransactionManager<AuditedConnection<C>> for AuditedTransactionManager<M>
+where
+    C: AsyncConnection<TransactionManager = M>,
+    M: TransactionManager<C> + Send,
+{
+    type TransactionStateData = M::TransactionStateData;
+
+    async fn begin_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+        M::begin_transaction(&mut conn.connection).await?;
+        conn.begun(M::transaction_manager_status_mut);
+        Ok(())
+    }
+
+    async fn rollback_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+        M::rollback_transaction(&mut conn.connection).await
+    }
+
+    async fn commit_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+        M::commit_transaction(&mut conn.connection).await
+    }
+
+    fn transaction_manager_status_mut(
+        conn: &mut AuditedConnection<C>,
+    ) -> &mut TransactionManagerStatus {
+        M::transaction_manager_status_mut(&mut conn.connection)
+    }
+}
