@@ -1,6 +1,7 @@
 //! The connections that audited statements run on.
 
 use crate::error::Error;
+use crate::record::Recorder;
 use diesel::SqliteConnection;
 
 /// A connection that audited statements run on. Sealed: it is implemented for
@@ -19,6 +20,12 @@ pub trait Driver: sealed::Sealed {
     /// The database it speaks to.
     type Backend: diesel::backend::Backend;
 
+    /// What the connection stamps on entries by itself, if it does.
+    #[doc(hidden)]
+    fn recorder(&self, _: sealed::Ours) -> Option<&Recorder> {
+        None
+    }
+
     /// What a call answers: the value itself, or a future of it.
     type Reply<'c, T>
     where
@@ -27,7 +34,7 @@ pub trait Driver: sealed::Sealed {
 
     /// Runs a job on the SQLite connection, from begin to end.
     #[doc(hidden)]
-    fn run<'c, T, J>(&'c mut self, job: J) -> Self::Reply<'c, Result<T, Error>>
+    fn run<'c, T, J>(&'c mut self, job: J, _: sealed::Ours) -> Self::Reply<'c, Result<T, Error>>
     where
         T: Send + 'static,
         J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static;
@@ -36,6 +43,11 @@ pub trait Driver: sealed::Sealed {
 pub(crate) mod sealed {
     #[expect(unnameable_types, reason = "nobody else implements `Driver`")]
     pub trait Sealed {}
+
+    /// Only this crate has one, so only this crate can ask a driver to run a job past the audit.
+    #[derive(Debug, Clone, Copy)]
+    #[expect(unnameable_types, reason = "nobody else runs jobs")]
+    pub struct Ours;
 }
 
 mod blocking {
@@ -52,7 +64,7 @@ mod blocking {
         where
             T: 'c;
 
-        fn run<T, J>(&mut self, job: J) -> Result<T, Error>
+        fn run<T, J>(&mut self, job: J, _: sealed::Ours) -> Result<T, Error>
         where
             T: Send + 'static,
             J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static,
@@ -72,7 +84,7 @@ mod non_blocking {
 
     impl<S> sealed::Sealed for SyncConnectionWrapper<SqliteConnection, S> {}
 
-    impl<S: SpawnBlocking> Driver for SyncConnectionWrapper<SqliteConnection, S> {
+    impl<S: SpawnBlocking + Send> Driver for SyncConnectionWrapper<SqliteConnection, S> {
         type Backend = Sqlite;
         type Reply<'c, T>
             = BoxFuture<'c, T>
@@ -80,14 +92,17 @@ mod non_blocking {
             T: 'c,
             S: 'c;
 
-        fn run<'c, T, J>(&'c mut self, job: J) -> BoxFuture<'c, Result<T, Error>>
+        fn run<'c, T, J>(&'c mut self, job: J, _: sealed::Ours) -> BoxFuture<'c, Result<T, Error>>
         where
             T: Send + 'static,
             J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static,
         {
-            // Dropping the future waits for the job: a transaction is never left open.
-            let reply = self.spawn_blocking(|connection| Ok(job(connection)));
-            Box::pin(async move { reply.await? })
+            // Nothing starts before the future is polled. Dropping it then waits for the job, so that no transaction is
+            // left open.
+            Box::pin(async move {
+                self.spawn_blocking(|connection| Ok(job(connection)))
+                    .await?
+            })
         }
     }
 }
@@ -95,29 +110,30 @@ mod non_blocking {
 #[cfg(feature = "deadpool")]
 mod pooled {
     use diesel::sqlite::Sqlite;
-    use diesel_async::pooled_connection::deadpool::Object;
-    use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
     use futures_core::future::BoxFuture;
 
     use super::{Driver, Error, SqliteConnection, sealed};
+    use crate::pool::PooledConnection;
 
-    type Pooled = Object<SyncConnectionWrapper<SqliteConnection>>;
+    impl sealed::Sealed for PooledConnection {}
 
-    impl sealed::Sealed for Pooled {}
-
-    impl Driver for Pooled {
+    impl Driver for PooledConnection {
         type Backend = Sqlite;
         type Reply<'c, T>
             = BoxFuture<'c, T>
         where
             T: 'c;
 
-        fn run<'c, T, J>(&'c mut self, job: J) -> BoxFuture<'c, Result<T, Error>>
+        fn run<'c, T, J>(
+            &'c mut self,
+            job: J,
+            ours: sealed::Ours,
+        ) -> BoxFuture<'c, Result<T, Error>>
         where
             T: Send + 'static,
             J: FnOnce(&mut SqliteConnection) -> Result<T, Error> + Send + 'static,
         {
-            (**self).run(job)
+            (**self).run(job, ours)
         }
     }
 }

@@ -8,6 +8,7 @@ use diesel::query_dsl::methods::FindDsl;
 use koherent_core::HistoryEntry;
 
 use crate::driver::Driver;
+use crate::driver::sealed::Ours;
 use crate::error::Error;
 use crate::sqlite::{self, Sql};
 use crate::table::Audited;
@@ -82,6 +83,9 @@ where
     {
         let key = Sql::render(&self.key);
         let limit = self.limit;
-        connection.run(move |sqlite| sqlite::load_entries(sqlite, T::info(), &key?, limit))
+        connection.run(
+            move |sqlite| sqlite::load_entries(sqlite, T::tracked(), &key?, limit),
+            Ours,
+        )
     }
 }

@@ -20,7 +20,7 @@ pub enum Error {
     Diesel(#[from] DieselError),
     /// The history rows could not be written, so the change was rolled back.
     #[error(
-        "the history of `{table}` could not be written, so the change was rolled back: {source}; \
+        "the history of `{table}` could not be written, so the change was rolled back; \
          `koherent_diesel::check` says what the history table lacks"
     )]
     HistoryNotWritten {
@@ -42,6 +42,15 @@ pub enum Error {
         /// History rows written.
         recorded: usize,
     },
+    /// The ids of new history rows are not whole numbers, so the change was rolled back: nothing could find them again.
+    #[error(
+        "`history_id` of the history of `{table}` does not number its rows, so the change was rolled back: declare it \
+         INTEGER PRIMARY KEY AUTOINCREMENT"
+    )]
+    HistoryNotNumbered {
+        /// The tracked table.
+        table: &'static str,
+    },
     /// An update changed a primary key, which would tear the row from its history. Nothing was changed.
     #[error(
         "an audited update cannot change the primary key of `{table}`: delete the row and insert it anew"
@@ -52,7 +61,7 @@ pub enum Error {
     },
     /// The task's row could not be written, so the change was rolled back.
     #[error(
-        "the row of the task could not be written, so the change was rolled back: {0}; is `koherent_task` there? Run the \
+        "the row of the task could not be written, so the change was rolled back; is `koherent_task` there? Run the \
          migrations `koherent_diesel::sqlite::MIGRATIONS`"
     )]
     TaskNotWritten(#[source] DieselError),
@@ -76,7 +85,7 @@ pub enum Error {
         problem: &'static str,
     },
     /// No connection could be had.
-    #[error("no database connection can be had: {0}")]
+    #[error("no database connection can be had")]
     Pool(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -85,14 +94,22 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
+            Self::Diesel(error)
+            | Self::TaskNotWritten(error)
+            | Self::HistoryNotWritten { source: error, .. }
+                if is_busy(error) =>
+            {
+                ErrorCode::Unavailable
+            }
             Self::Diesel(DieselError::NotFound) => ErrorCode::NotFound,
             Self::Diesel(DieselError::DatabaseError(kind, _)) => match kind {
                 DatabaseErrorKind::UniqueViolation
                 | DatabaseErrorKind::ForeignKeyViolation
-                | DatabaseErrorKind::NotNullViolation
-                | DatabaseErrorKind::CheckViolation
                 | DatabaseErrorKind::ExclusionViolation
                 | DatabaseErrorKind::RestrictViolation => ErrorCode::Conflict,
+                DatabaseErrorKind::NotNullViolation | DatabaseErrorKind::CheckViolation => {
+                    ErrorCode::BadRequest
+                }
                 DatabaseErrorKind::SerializationFailure
                 | DatabaseErrorKind::UnableToSendCommand
                 | DatabaseErrorKind::ClosedConnection => ErrorCode::Unavailable,
@@ -113,13 +130,21 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Diesel(error)
+            | Self::TaskNotWritten(error)
+            | Self::HistoryNotWritten { source: error, .. }
+                if is_busy(error) =>
+            {
+                "DATABASE_BUSY"
+            }
             Self::Diesel(_) => match self.code() {
                 ErrorCode::NotFound => "ROW_NOT_FOUND",
-                ErrorCode::Conflict => "CONSTRAINT_VIOLATED",
+                ErrorCode::Conflict | ErrorCode::BadRequest => "CONSTRAINT_VIOLATED",
                 _ => "DATABASE_FAILED",
             },
             Self::HistoryNotWritten { .. } => "HISTORY_NOT_WRITTEN",
             Self::HistoryIncomplete { .. } => "HISTORY_INCOMPLETE",
+            Self::HistoryNotNumbered { .. } => "HISTORY_NOT_NUMBERED",
             Self::KeyChanged { .. } => "KEY_CHANGED",
             Self::TaskNotWritten(_) => "TASK_NOT_WRITTEN",
             Self::TaskMismatch { .. } => "TASK_MISMATCH",
@@ -128,6 +153,15 @@ impl Error {
             Self::Pool(_) => "NO_CONNECTION",
         }
     }
+}
+
+/// Whether the database waited for a lock in vain (`SQLITE_BUSY`, `SQLITE_LOCKED`). Diesel has no kind for that.
+fn is_busy(error: &DieselError) -> bool {
+    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, details) = error else {
+        return false;
+    };
+    let message = details.message();
+    message.starts_with("database is locked") || message.starts_with("database table is locked")
 }
 
 /// `optional()` for the results of audited statements, as Diesel has it for its own.

@@ -31,9 +31,9 @@ pub use entries::{EntriesOf, entries_of};
 pub use error::{Error, OptionalExtension};
 pub use pending::{Pending, RowOf};
 #[cfg(feature = "deadpool")]
-pub use pool::AuditedPool;
+pub use pool::{AuditedPool, PooledConnection};
 pub use statement::{
     Attributed, AuditedStatement, Delete, Insert, Unattributed, Update, audited_delete,
     audited_insert, audited_update,
 };
-pub use table::{Audited, ColumnInfo, Holds, TableInfo, ValueKind};
+pub use table::{Audited, Holds, TrackedColumn, TrackedTable, ValueKind};

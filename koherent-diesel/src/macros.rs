@@ -5,7 +5,7 @@
 //! ```text
 //! impl Audited for samples::table {
 //!     type History = samples_history::table;
-//!     fn info() -> &'static TableInfo { /* the names of the columns, once */ }
+//!     fn tracked() -> &'static TrackedTable { /* the names of the columns, once */ }
 //! }
 //! const _: () = { /* each history column can hold its base column */ };
 //! ```
@@ -41,7 +41,7 @@
 /// koherent_diesel::audited!(samples (id) => samples_history (id, name, note)); // storage_code is excluded
 /// # fn main() {
 /// use koherent_diesel::Audited;
-/// assert_eq!(samples::table::info().columns().len(), 3);
+/// assert_eq!(samples::table::tracked().columns().len(), 3);
 /// # }
 /// ```
 #[macro_export]
@@ -50,19 +50,19 @@ macro_rules! audited {
         impl $crate::Audited for $base::table {
             type History = $history::table;
 
-            fn info() -> &'static $crate::TableInfo {
-                static INFO: ::std::sync::LazyLock<$crate::TableInfo> =
+            fn tracked() -> &'static $crate::TrackedTable {
+                static TRACKED: ::std::sync::LazyLock<$crate::TrackedTable> =
                     ::std::sync::LazyLock::new(|| {
-                        $crate::TableInfo::new(
+                        $crate::TrackedTable::new(
                             $crate::__private::name::<$base::table>(),
                             $crate::__private::name::<$history::table>(),
                             ::std::vec![$($crate::__private::column_name::<$base::$key>()),+],
                             ::std::vec![
-                                $($crate::ColumnInfo::of::<$base::$column, $history::$column>()),+
+                                $($crate::TrackedColumn::of::<$base::$column, $history::$column>()),+
                             ],
                         )
                     });
-                &INFO
+                &TRACKED
             }
         }
 
@@ -94,7 +94,7 @@ macro_rules! audited {
 /// }
 /// # fn main() {
 /// use koherent_diesel::Audited;
-/// assert_eq!(samples::table::info().history_name(), "samples_history");
+/// assert_eq!(samples::table::tracked().history_name(), "samples_history");
 /// # let _ = (samples::storage_code, samples_history::history_user);
 /// # }
 /// ```

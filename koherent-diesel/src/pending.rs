@@ -12,6 +12,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, Table};
 
 use crate::driver::Driver;
+use crate::driver::sealed::Ours;
 use crate::error::Error;
 use crate::record::Recorder;
 use crate::sqlite::{self, Change, Returning};
@@ -72,11 +73,14 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
             record_unchanged,
             ..
         } = self;
-        connection
-            .run(move |sqlite| sqlite::record(sqlite, &recorder, &change?, record_unchanged, None))
+        connection.run(
+            move |sqlite| sqlite::record(sqlite, &recorder, &change?, record_unchanged, None),
+            Ours,
+        )
     }
 
-    /// Makes the change and loads all the rows it touched, as they are afterwards; deleted ones as they were.
+    /// Makes the change and loads all the rows it touched, as `RETURNING` gives them: as they are afterwards, but for what
+    /// triggers change; deleted ones as they were.
     ///
     /// # Errors
     ///
@@ -120,25 +124,28 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
             record_unchanged,
             ..
         } = self;
-        connection.run(move |sqlite| {
-            let mut rows = Vec::new();
-            let mut keep = |row: &sqlite::PartialRow<'_, '_, '_>| {
-                rows.push(U::build(row).map_err(diesel::result::Error::DeserializationError)?);
-                Ok(())
-            };
-            let returning = Returning {
-                columns: &U::columns()?,
-                row: &mut keep,
-            };
-            sqlite::record(
-                sqlite,
-                &recorder,
-                &change?,
-                record_unchanged,
-                Some(returning),
-            )?;
-            finish(rows)
-        })
+        connection.run(
+            move |sqlite| {
+                let mut rows = Vec::new();
+                let mut keep = |row: &sqlite::PartialRow<'_, '_, '_>| {
+                    rows.push(U::build(row).map_err(diesel::result::Error::DeserializationError)?);
+                    Ok(())
+                };
+                let returning = Returning {
+                    columns: &U::columns()?,
+                    row: &mut keep,
+                };
+                sqlite::record(
+                    sqlite,
+                    &recorder,
+                    &change?,
+                    record_unchanged,
+                    Some(returning),
+                )?;
+                finish(rows)
+            },
+            Ours,
+        )
     }
 }
 

@@ -1,8 +1,10 @@
 //! `AuditedPool`: connections that know whose changes they make, from a `deadpool` pool.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use diesel::SqliteConnection;
+use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use koherent_core::Attribution;
@@ -12,6 +14,41 @@ use crate::error::Error;
 use crate::task_cache::TaskCache;
 
 type Sqlite = SyncConnectionWrapper<SqliteConnection>;
+
+/// A connection that goes back into its pool, unless a transaction is open on it: then it is closed, so that it holds no
+/// lock while it waits for the next request.
+pub struct PooledConnection(Option<Object<Sqlite>>);
+
+impl Deref for PooledConnection {
+    type Target = Sqlite;
+
+    fn deref(&self) -> &Sqlite {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl DerefMut for PooledConnection {
+    fn deref_mut(&mut self) -> &mut Sqlite {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.0.take()
+            && connection.is_broken()
+        {
+            tracing::warn!("a connection came back with an open transaction and was closed");
+            drop(Object::take(connection));
+        }
+    }
+}
+
+impl fmt::Debug for PooledConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PooledConnection(..)")
+    }
+}
 
 /// A pool that hands out a connection only together with an attribution.
 ///
@@ -67,12 +104,13 @@ impl AuditedPool {
     pub async fn get(
         &self,
         attribution: Attribution,
-    ) -> Result<AuditedConnection<Object<Sqlite>>, Error> {
+    ) -> Result<AuditedConnection<PooledConnection>, Error> {
         let connection = self
             .pool
             .get()
             .await
             .map_err(|error| Error::Pool(Box::new(error)))?;
+        let connection = PooledConnection(Some(connection));
         Ok(AuditedConnection::with_tasks(
             connection,
             attribution,

@@ -11,7 +11,7 @@ use crate::task_cache::TaskCache;
 /// Everything that an audited change needs to know beside itself: whose it is, the time, the transaction it belongs to,
 /// and which tasks need no row any more.
 #[derive(Debug, Clone)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     pub(crate) attribution: Attribution,
     pub(crate) tasks: TaskCache,
     pub(crate) clock: Arc<dyn Clock>,

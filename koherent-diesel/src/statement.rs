@@ -14,6 +14,7 @@ use diesel::{Insertable, QuerySource};
 use koherent_core::Attribution;
 
 use crate::driver::Driver;
+use crate::driver::sealed::Ours;
 use crate::error::Error;
 use crate::pending::{Pending, RowOf};
 use crate::record::Recorder;
@@ -223,7 +224,8 @@ impl<S> Unattributed<S> {
 
 /// A statement that knows whose change it is, and runs on a connection that does not.
 ///
-/// Each runs in a transaction of its own, or in a savepoint of the one that is open.
+/// Each runs in a transaction of its own, or in a savepoint of the one that is open. On a bare connection each has a
+/// transaction id of its own; an [`AuditedConnection`](crate::AuditedConnection) gives those of one transaction the same.
 #[derive(Debug)]
 #[must_use = "nothing is changed until it is executed"]
 pub struct Attributed<S> {
@@ -251,7 +253,13 @@ impl<S: AuditedStatement<Sqlite>> Attributed<S> {
     where
         C: Driver<Backend = Sqlite>,
     {
-        let recorder = Recorder::new(self.attribution, TaskCache::new());
+        let recorder = match connection.recorder(Ours) {
+            Some(own) => Recorder {
+                attribution: self.attribution,
+                ..own.clone()
+            },
+            None => Recorder::new(self.attribution, TaskCache::new()),
+        };
         let pending = Pending::new(connection, recorder, self.statement.into_change());
         if self.record_unchanged {
             pending.record_unchanged()

@@ -16,27 +16,27 @@ pub trait Audited: diesel::Table {
     type History: diesel::Table;
 
     /// Names and kinds of the audited columns.
-    fn info() -> &'static TableInfo;
+    fn tracked() -> &'static TrackedTable;
 }
 
 /// Names and kinds of a tracked table's audited columns. All names come from Diesel's own `table!`.
 #[derive(Debug)]
-pub struct TableInfo {
+pub struct TrackedTable {
     pub(crate) name: Name,
     pub(crate) history: Name,
     pub(crate) key: Vec<&'static str>,
-    pub(crate) columns: Vec<ColumnInfo>,
+    pub(crate) columns: Vec<TrackedColumn>,
     pub(crate) fields: Vec<&'static str>,
 }
 
-impl TableInfo {
+impl TrackedTable {
     #[doc(hidden)]
     #[must_use]
     pub fn new(
         name: Name,
         history: Name,
         key: Vec<&'static str>,
-        columns: Vec<ColumnInfo>,
+        columns: Vec<TrackedColumn>,
     ) -> Self {
         let fields = columns.iter().map(|column| column.name).collect();
         Self {
@@ -68,7 +68,7 @@ impl TableInfo {
 
     /// The audited columns, in the order of the declaration.
     #[must_use]
-    pub fn columns(&self) -> &[ColumnInfo] {
+    pub fn columns(&self) -> &[TrackedColumn] {
         &self.columns
     }
 }
@@ -82,13 +82,13 @@ pub struct Name {
 
 /// An audited column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ColumnInfo {
+pub struct TrackedColumn {
     pub(crate) name: &'static str,
     pub(crate) history_name: &'static str,
     pub(crate) kind: ValueKind,
 }
 
-impl ColumnInfo {
+impl TrackedColumn {
     #[doc(hidden)]
     #[must_use]
     pub fn of<B, H>() -> Self

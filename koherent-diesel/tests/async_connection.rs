@@ -47,7 +47,7 @@ async fn changes_are_recorded_and_reads_go_through() {
         .unwrap();
     assert_eq!(kinds(&history(&mut conn, 1).await), "-~+");
     assert_eq!(
-        check(&mut conn, [samples::table::info()]).await.unwrap(),
+        check(&mut conn, [samples::table::tracked()]).await.unwrap(),
         []
     );
 }

@@ -364,6 +364,68 @@ fn changing_a_primary_key_is_refused_and_nothing_changes() {
     assert_eq!(count(&mut conn, "samples_history"), 1);
 }
 
+/// What a trigger changes in a row that looks unchanged is a change as well.
+#[test]
+fn change_made_by_a_trigger_is_recorded() {
+    use diesel::connection::SimpleConnection as _;
+    let database = Database::new();
+    let mut conn = database.audited(ann());
+    conn.audited_insert(samples::table, vector_of(["a", "b"]))
+        .execute()
+        .unwrap();
+    conn.batch_execute(
+        "CREATE TRIGGER touched AFTER UPDATE OF storage_code ON samples WHEN NEW.id = 1
+         BEGIN UPDATE samples SET note = 'moved' WHERE id = NEW.id; END;",
+    )
+    .unwrap();
+    conn.audited_update(samples::table, samples::storage_code.eq("B7"))
+        .execute()
+        .unwrap();
+    let entries = history_of(&mut conn, 1);
+    assert_eq!(kinds(&entries), "~+");
+    assert_eq!(entries[0].changes[0].new.as_ref().unwrap().text(), "moved");
+    assert_eq!(kinds(&history_of(&mut conn, 2)), "+");
+}
+
+/// Rows that match only the second time the filter is looked at are recorded, not taken for changed keys.
+#[test]
+fn filter_that_depends_on_chance_loses_nothing() {
+    let database = Database::new();
+    let mut conn = database.audited(ann());
+    let rows: Vec<_> = (0..500).map(|n| named(&format!("sample {n}"))).collect();
+    conn.audited_insert(samples::table, &rows)
+        .execute()
+        .unwrap();
+    let chance = diesel::dsl::sql::<Bool>("random() % 2 = 0");
+    match conn
+        .audited_update(samples::table.filter(chance), samples::mass.eq(1.0))
+        .execute()
+    {
+        Ok(touched) => {
+            let entries = count(&mut conn, "samples_history WHERE history_kind = '~'");
+            assert_eq!(usize::try_from(entries).unwrap(), touched);
+        }
+        Err(error) => {
+            assert!(matches!(error, Error::KeyChanged { .. }), "{error}");
+            assert_eq!(count(&mut conn, "samples WHERE mass IS NOT NULL"), 0);
+        }
+    }
+}
+
+#[test]
+fn key_must_be_plain_values() {
+    let database = Database::new();
+    let mut conn = database.audited(ann());
+    let lower = diesel::dsl::sql::<diesel::sql_types::Text>("lower('COLD')");
+    let error = entries_of(places::table, (lower, 1))
+        .load(&mut conn)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("the values of its key"),
+        "{error}"
+    );
+}
+
 /// The filter of a delete may look at the history that the delete itself writes.
 #[test]
 fn delete_removes_exactly_the_rows_it_recorded() {
@@ -454,6 +516,18 @@ fn attributions_by_hand_are_told_apart() {
         .by(&Attribution::anonymous())
         .execute(&mut bare)
         .unwrap();
+    // On an audited connection, other attributions share its transaction.
+    let mut conn = database.audited(ann());
+    conn.transaction(|conn| {
+        audited_insert(samples::table, named("lung"))
+            .by(&job)
+            .execute(conn)?;
+        conn.audited_insert(samples::table, named("skin")).execute()
+    })
+    .unwrap();
+    let [lung, skin] = [2, 3].map(|id| history_of(&mut conn, id).remove(0));
+    assert_eq!((lung.transaction, lung.user), (skin.transaction, None));
+
     let entries = entries_of(samples::table, 1).load(&mut bare).unwrap();
     assert_eq!((&entries[0].user, &entries[0].context), (&None, &None));
     let context =

@@ -11,7 +11,11 @@ fn differences(sql: &str) -> Vec<String> {
     let database = Database::new();
     let mut conn = database.connect();
     conn.batch_execute(sql).unwrap();
-    let found = check(&mut conn, [samples::table::info(), places::table::info()]).unwrap();
+    let found = check(
+        &mut conn,
+        [samples::table::tracked(), places::table::tracked()],
+    )
+    .unwrap();
     found.iter().map(ToString::to_string).collect()
 }
 
@@ -36,6 +40,24 @@ fn each_difference_is_one_line_that_names_the_place_and_what_to_do() {
         (
             "ALTER TABLE samples_history DROP COLUMN mass; ALTER TABLE samples_history ADD COLUMN mass TEXT;",
             "the column `mass` of the table `samples_history` has the type `TEXT`",
+        ),
+        (
+            "CREATE UNIQUE INDEX twice ON samples_history (name);",
+            "the table `samples_history` has the unique index `twice`",
+        ),
+        (
+            "ALTER TABLE samples_history DROP COLUMN note; ALTER TABLE samples_history ADD COLUMN note TEXT NOT NULL DEFAULT '';",
+            "the column `note` of the table `samples_history` is NOT NULL",
+        ),
+        (
+            "ALTER TABLE samples_history DROP COLUMN history_task;
+             ALTER TABLE samples_history ADD COLUMN history_task TEXT NOT NULL DEFAULT '';",
+            "the column `history_task` of the table `samples_history` is NOT NULL",
+        ),
+        (
+            "ALTER TABLE samples_history RENAME TO old;
+             CREATE TABLE samples_history AS SELECT * FROM old;",
+            "the table `samples_history` does not number its entries",
         ),
         (
             "ALTER TABLE samples DROP COLUMN note; ALTER TABLE samples ADD COLUMN note UNKNOWN;

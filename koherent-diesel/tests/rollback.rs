@@ -60,7 +60,8 @@ fn change_is_rolled_back_when_its_history_cannot_be_written() {
             "{error}"
         );
         assert_eq!(error.code(), ErrorCode::InternalError);
-        assert!(error.to_string().contains("history is full"), "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("history is full"), "{cause}");
     }
     assert_eq!(state(&mut conn), before);
 }
@@ -254,4 +255,134 @@ fn missing_tables_are_named_with_what_to_do() {
         "{error}"
     );
     assert_eq!(error.to_string().lines().count(), 1);
+}
+
+/// A history table whose ids number nothing could not tell a delete which rows it has recorded.
+#[test]
+fn history_without_numbers_refuses_deletes() {
+    let database = Database::new();
+    let mut conn = database.audited(ann());
+    conn.batch_execute(
+        "DROP TABLE samples_history;
+         CREATE TABLE samples_history (
+             history_id BIGINT PRIMARY KEY, id BIGINT NOT NULL, name TEXT NOT NULL, note TEXT, mass DOUBLE,
+             active BOOLEAN NOT NULL, scan BLOB, metadata TEXT, history_kind TEXT NOT NULL, history_date TEXT NOT NULL,
+             history_user TEXT, history_client TEXT, history_organization TEXT, history_task TEXT,
+             history_transaction TEXT NOT NULL, history_reason TEXT, history_context TEXT
+         );",
+    )
+    .unwrap();
+    conn.audited_insert(samples::table, named("liver"))
+        .execute()
+        .unwrap();
+    let before = state(&mut conn);
+    let error = conn
+        .audited_delete(samples::table.find(1))
+        .execute()
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::HistoryNotNumbered { table: "samples" }),
+        "{error}"
+    );
+    assert_eq!(state(&mut conn), before);
+}
+
+/// A panic while a result is read must not leave a transaction open, in which later changes would never be committed.
+#[test]
+fn panic_while_reading_a_result_rolls_back_and_leaves_the_connection_usable() {
+    #[derive(Debug, Queryable)]
+    #[diesel(table_name = samples)]
+    #[expect(dead_code, reason = "it is never read to the end")]
+    struct Panicking {
+        id: i64,
+        #[diesel(deserialize_as = Panics)]
+        name: String,
+        note: Option<String>,
+        mass: Option<f64>,
+        active: bool,
+        scan: Option<Vec<u8>>,
+        metadata: Option<serde_json::Value>,
+        storage_code: String,
+    }
+
+    struct Panics;
+
+    impl From<Panics> for String {
+        fn from(_: Panics) -> Self {
+            panic!("a panic of the application's")
+        }
+    }
+
+    impl<ST> Queryable<ST, diesel::sqlite::Sqlite> for Panics
+    where
+        String: Queryable<ST, diesel::sqlite::Sqlite>,
+    {
+        type Row = <String as Queryable<ST, diesel::sqlite::Sqlite>>::Row;
+
+        fn build(row: Self::Row) -> diesel::deserialize::Result<Self> {
+            String::build(row).map(|_| Self)
+        }
+    }
+
+    let database = Database::new();
+    let mut conn = database.audited(ann());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        conn.audited_insert(samples::table, named("liver"))
+            .get_result::<Panicking>()
+    }));
+    assert!(panicked.is_err());
+    conn.audited_insert(samples::table, named("heart"))
+        .execute()
+        .unwrap();
+    let mut other = database.audited(ann());
+    assert_eq!(
+        state(&mut other),
+        (vec!["heart".to_owned()], 1),
+        "committed, and seen by others"
+    );
+}
+
+#[test]
+fn error_of_a_statement_that_ends_the_transaction_is_kept() {
+    let database = Database::new();
+    let mut conn = database.audited(ann());
+    conn.batch_execute(
+        "CREATE TRIGGER ended BEFORE INSERT ON samples_history BEGIN SELECT RAISE(ROLLBACK, 'no more'); END;",
+    )
+    .unwrap();
+    let error = conn
+        .audited_insert(samples::table, named("liver"))
+        .execute()
+        .unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("no more"), "{error}: {cause}");
+    conn.batch_execute("DROP TRIGGER ended;").unwrap();
+    assert_eq!(state(&mut conn), (vec![], 0));
+}
+
+#[test]
+fn waiting_for_a_lock_in_vain_is_unavailable() {
+    let database = Database::new();
+    let mut holder = database.connect();
+    holder.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let mut conn = database.audited(under_task("task-a"));
+    conn.batch_execute("PRAGMA busy_timeout = 0;").unwrap();
+    let alone = conn
+        .audited_insert(samples::table, named("liver"))
+        .execute();
+    let nested = conn.transaction(|conn| {
+        conn.audited_insert(samples::table, named("liver"))
+            .execute()
+    });
+    for error in [alone.unwrap_err(), nested.unwrap_err()] {
+        assert_eq!(
+            (error.code(), error.reason()),
+            (ErrorCode::Unavailable, "DATABASE_BUSY"),
+            "{error}"
+        );
+    }
+    holder.batch_execute("ROLLBACK").unwrap();
+    conn.audited_insert(samples::table, named("liver"))
+        .execute()
+        .unwrap();
 }

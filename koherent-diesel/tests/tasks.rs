@@ -15,7 +15,7 @@ use koherent_core::mint::TokenBuilder;
 use koherent_core::testing::test_issuer;
 use koherent_core::{Attribution, ErrorCode, Principal};
 use koherent_diesel::schema::koherent_task;
-use koherent_diesel::{AuditedPool, Error, entries_of};
+use koherent_diesel::{AuditedPool, Error, audited_insert, entries_of};
 use support::*;
 
 fn task_rows(connection: &mut SqliteConnection) -> Vec<(String, String, Option<String>)> {
@@ -240,6 +240,45 @@ async fn sixty_four_first_writes_under_one_task_give_one_row_and_sixty_four_entr
     assert_eq!(
         count(&mut bare, "samples_history WHERE history_task = 'task-new'"),
         64
+    );
+}
+
+/// A request that is cancelled half-way through a transaction must not hold the write lock from inside the pool.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn connection_with_an_open_transaction_does_not_go_back_into_the_pool() {
+    let database = Database::new();
+    let pool = pool(&database, 4).await;
+    let (began, has_begun) = tokio::sync::oneshot::channel();
+    let request = {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            let mut conn = pool.get(ann()).await.unwrap();
+            conn.transaction(async |conn| {
+                conn.audited_insert(samples::table, named("lost"))
+                    .execute()
+                    .await?;
+                began.send(()).unwrap();
+                std::future::pending::<Result<(), Error>>().await
+            })
+            .await
+        })
+    };
+    has_begun.await.unwrap();
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+
+    let mut other = database.connect();
+    other.batch_execute("PRAGMA busy_timeout = 0;").unwrap();
+    audited_insert(samples::table, named("kept"))
+        .by(&ann())
+        .execute(&mut other)
+        .unwrap();
+    assert_eq!(
+        (
+            count(&mut other, "samples"),
+            count(&mut other, "samples_history")
+        ),
+        (1, 1)
     );
 }
 

@@ -1,5 +1,7 @@
 //! Errors of resolvers: `extensions { code reason }`, a fixed sentence, and the detail in the log alone.
 
+use std::fmt;
+
 use juniper::{FieldError, IntoFieldError, ScalarValue, Value};
 use koherent_core::ErrorCode;
 
@@ -81,16 +83,46 @@ impl Error {
                 ErrorCode::Conflict => "The change collides with what is stored.",
                 ErrorCode::PermissionDenied => "This task cannot be used here.",
                 ErrorCode::Unavailable => "The database is busy: try again.",
-                _ => "The change was not made: the service failed.",
+                ErrorCode::BadRequest => "The database does not take these values.",
+                _ => "The service failed.",
             },
         }
     }
+}
+
+/// What clients see of it.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.public_text())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Refused { .. } => None,
+        }
+    }
+}
+
+/// An error with its causes, for the log.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 impl<S: ScalarValue> IntoFieldError<S> for Error {
     fn into_field_error(self) -> FieldError<S> {
         let (code, reason) = (self.code().as_str(), self.reason());
         if let Self::Database(error) = &self {
+            let error = with_causes(error);
             if self.code() == ErrorCode::InternalError {
                 tracing::error!(code, reason, "{error}");
             } else {

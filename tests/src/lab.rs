@@ -54,7 +54,7 @@ impl Lab {
         Self {
             address,
             directory,
-            http: reqwest::Client::new(),
+            http: client(),
         }
     }
 
@@ -68,6 +68,19 @@ impl Lab {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Gets a path.
+    ///
+    /// # Panics
+    ///
+    /// Where no answer comes.
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.http
+            .get(self.url(path))
+            .send()
+            .await
+            .expect("an answer")
     }
 
     /// Sends a query with these headers.
@@ -129,6 +142,14 @@ impl Lab {
             .expect("a list")
             .clone()
     }
+}
+
+/// The lab is on this machine: no proxy knows it.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client")
 }
 
 fn write_config(directory: &TempDir) -> std::path::PathBuf {

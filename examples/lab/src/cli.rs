@@ -120,20 +120,23 @@ impl Cli {
     }
 }
 
+/// Nothing is made before everything that was asked for is known to work: no key for a server that cannot start.
 async fn serve(options: &Options) -> Result<()> {
-    let trust = match &options.config {
-        Some(path) => (Trust::configured(&Config::read(path)?)?, None),
-        None => {
-            let key = DevelopmentKey::open_or_create(database::file_of(&options.database_url)?)?;
-            (Trust::development(&key)?, Some(key))
-        }
-    };
-    let (trust, key) = trust;
+    let file = database::file_of(&options.database_url)?;
+    let configured = options.config.as_deref().map(Config::read).transpose()?;
+    let configured = configured.as_ref().map(Trust::configured).transpose()?;
     let listener = server::bind(&options.listen).await?;
-    let pool = database::open(&options.database_url)?;
     let address = listener
         .local_addr()
         .context("the address cannot be told")?;
+    let pool = database::open(&options.database_url)?;
+    let (trust, key) = match configured {
+        Some(trust) => (trust, None),
+        None => {
+            let key = DevelopmentKey::open_or_create(file)?;
+            (Trust::development(&key)?, Some(key))
+        }
+    };
     welcome::announce(address, &options.database_url, key.as_ref());
     server::serve(listener, server::app(trust, pool)).await
 }

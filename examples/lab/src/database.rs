@@ -48,7 +48,7 @@ pub fn open(url: &str) -> Result<AuditedPool> {
     })?;
     migrate(&mut connection)
         .with_context(|| format!("cannot bring the database `{file}` up to date"))?;
-    let differences = check(&mut connection, [samples::table::info()])
+    let differences = check(&mut connection, [samples::table::tracked()])
         .with_context(|| format!("cannot check the database `{file}`"))?;
     if !differences.is_empty() {
         let lines: Vec<_> = differences.iter().map(Difference::to_string).collect();

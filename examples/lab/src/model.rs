@@ -29,7 +29,7 @@ pub struct Sample {
 /// The last image of a sample in its history.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = samples_history)]
-pub struct SampleImage {
+pub struct SampleSnapshot {
     id: i64,
     name: String,
     note: Option<String>,
@@ -39,9 +39,9 @@ pub struct SampleImage {
     created_at: DateTime<Utc>,
 }
 
-impl From<SampleImage> for Sample {
-    fn from(image: SampleImage) -> Self {
-        let SampleImage {
+impl From<SampleSnapshot> for Sample {
+    fn from(snapshot: SampleSnapshot) -> Self {
+        let SampleSnapshot {
             id,
             name,
             note,
@@ -49,7 +49,7 @@ impl From<SampleImage> for Sample {
             mass,
             metadata,
             created_at,
-        } = image;
+        } = snapshot;
         Self {
             id,
             name,

@@ -223,8 +223,9 @@ fn port_in_use_is_one_line() {
         said.contains(&format!("cannot listen on {address}")) && said.contains("--listen"),
         "{said}"
     );
-    assert!(
-        !folder.path().join("lab.db").exists(),
+    let made = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(
+        made, 0,
         "nothing was made for a server that could not start"
     );
 }
@@ -344,6 +345,19 @@ fn unusable_databases_and_keys_are_one_line() {
         let said = complaint(folder.path(), &config);
         assert!(said.contains(expected), "{expected} is not in {said}");
     }
+    let said = complaint(
+        folder.path(),
+        &[
+            "--database-url",
+            "missing/lab.db",
+            "--listen",
+            "127.0.0.1:0",
+        ],
+    );
+    assert!(
+        said.contains("cannot open the database `missing/lab.db`"),
+        "{said}"
+    );
     let key = folder.path().join("lab.db.dev-key.json");
     std::fs::write(&key, "{}").unwrap();
     #[cfg(unix)]

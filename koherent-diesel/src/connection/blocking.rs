@@ -97,11 +97,15 @@ where
     }
 
     fn rollback_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
-        M::rollback_transaction(&mut conn.connection)
+        let ended = M::rollback_transaction(&mut conn.connection);
+        conn.ended(M::transaction_manager_status_mut);
+        ended
     }
 
     fn commit_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
-        M::commit_transaction(&mut conn.connection)
+        let ended = M::commit_transaction(&mut conn.connection);
+        conn.ended(M::transaction_manager_status_mut);
+        ended
     }
 
     fn transaction_manager_status_mut(

@@ -12,7 +12,8 @@ use diesel::Insertable;
 use diesel::query_builder::{AsChangeset, IntoUpdateTarget};
 use koherent_core::{Attribution, Clock};
 
-use crate::driver::{Driver, sealed};
+use crate::driver::Driver;
+use crate::driver::sealed::{Ours, Sealed};
 use crate::pending::Pending;
 use crate::record::Recorder;
 use crate::statement::{AuditedStatement, Delete, Insert, Update, update};
@@ -46,7 +47,10 @@ use crate::task_cache::TaskCache;
 /// # }
 /// ```
 ///
-/// There is no way to the bare connection that could write past the history:
+/// As with every Diesel connection, the future of a transaction that is dropped half-way leaves the transaction open: drop
+/// the connection as well. A pool of [`AuditedPool`](crate::AuditedPool) closes such a connection when it comes back.
+///
+/// The bare connection inside cannot be borrowed:
 ///
 /// ```compile_fail,E0596
 /// # include!("../doctest_setup.rs");
@@ -151,7 +155,7 @@ impl<C: Driver> AuditedConnection<C> {
     }
 }
 
-impl<C: Driver> sealed::Sealed for AuditedConnection<C> {}
+impl<C: Driver> Sealed for AuditedConnection<C> {}
 
 impl<C: Driver> Driver for AuditedConnection<C> {
     type Backend = C::Backend;
@@ -161,12 +165,16 @@ impl<C: Driver> Driver for AuditedConnection<C> {
         T: 'c,
         C: 'c;
 
-    fn run<'c, T, J>(&'c mut self, job: J) -> Self::Reply<'c, Result<T, crate::Error>>
+    fn recorder(&self, _: Ours) -> Option<&Recorder> {
+        Some(&self.recorder)
+    }
+
+    fn run<'c, T, J>(&'c mut self, job: J, ours: Ours) -> Self::Reply<'c, Result<T, crate::Error>>
     where
         T: Send + 'static,
         J: FnOnce(&mut diesel::SqliteConnection) -> Result<T, crate::Error> + Send + 'static,
     {
-        self.connection.run(job)
+        self.connection.run(job, ours)
     }
 }
 
@@ -187,13 +195,28 @@ const NEEDS_ATTRIBUTION: &str = "an audited connection needs an attribution: est
 
 impl<C> AuditedConnection<C> {
     /// Gives a transaction that has just begun its id; a savepoint shares that of its transaction.
-    fn begun(&mut self, status: fn(&mut C) -> &mut diesel::connection::TransactionManagerStatus) {
+    fn begun(&mut self, status: Status<C>) {
+        let outermost = self.depth(status) == 1;
+        if outermost || self.recorder.transaction.is_none() {
+            self.recorder.transaction = Some(self.recorder.new_transaction());
+        }
+    }
+
+    /// Forgets the id of a transaction that has ended.
+    fn ended(&mut self, status: Status<C>) {
+        if self.depth(status) == 0 {
+            self.recorder.transaction = None;
+        }
+    }
+
+    fn depth(&mut self, status: Status<C>) -> u32 {
         let depth = status(&mut self.connection)
             .transaction_depth()
             .ok()
             .flatten();
-        if depth.is_some_and(|depth| depth.get() == 1) {
-            self.recorder.transaction = Some(self.recorder.new_transaction());
-        }
+        depth.map_or(0, std::num::NonZero::get)
     }
 }
+
+/// How to ask a connection for its transactions.
+type Status<C> = fn(&mut C) -> &mut diesel::connection::TransactionManagerStatus;

@@ -83,11 +83,15 @@ where
     }
 
     async fn rollback_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
-        M::rollback_transaction(&mut conn.connection).await
+        let ended = M::rollback_transaction(&mut conn.connection).await;
+        conn.ended(M::transaction_manager_status_mut);
+        ended
     }
 
     async fn commit_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
-        M::commit_transaction(&mut conn.connection).await
+        let ended = M::commit_transaction(&mut conn.connection).await;
+        conn.ended(M::transaction_manager_status_mut);
+        ended
     }
 
     fn transaction_manager_status_mut(

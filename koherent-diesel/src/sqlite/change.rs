@@ -6,7 +6,7 @@ use diesel::sqlite::Sqlite;
 
 use super::sql::Sql;
 use crate::statement::{AuditedStatement, Delete, Insert, Update};
-use crate::table::{Audited, TableInfo};
+use crate::table::{Audited, TrackedTable};
 
 /// A change to an audited table, ready to run on any SQLite connection.
 #[derive(Debug)]
@@ -20,17 +20,17 @@ pub enum Change {
     Delete(Deleted),
 }
 
-/// One `INSERT INTO …` per row, or one for a whole `INSERT … SELECT`.
+/// One `INSERT INTO …` per row.
 #[derive(Debug)]
 pub struct Inserted {
-    pub(super) table: &'static TableInfo,
+    pub(super) table: &'static TrackedTable,
     pub(super) statements: Vec<Sql>,
 }
 
 /// `SET …` and `WHERE …`.
 #[derive(Debug)]
 pub struct Updated {
-    pub(super) table: &'static TableInfo,
+    pub(super) table: &'static TrackedTable,
     pub(super) changes: Sql,
     pub(super) filter: Sql,
 }
@@ -38,11 +38,19 @@ pub struct Updated {
 /// `WHERE …`.
 #[derive(Debug)]
 pub struct Deleted {
-    pub(super) table: &'static TableInfo,
+    pub(super) table: &'static TrackedTable,
     pub(super) filter: Sql,
 }
 
 impl Change {
+    pub(super) const fn table(&self) -> &'static TrackedTable {
+        match self {
+            Self::Insert(insert) => insert.table,
+            Self::Update(update) => update.table,
+            Self::Delete(delete) => delete.table,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::Insert(insert) if insert.statements.is_empty())
     }
@@ -94,7 +102,7 @@ where
     type Table = T;
 
     fn into_change(self) -> QueryResult<Change> {
-        let table = T::info();
+        let table = T::tracked();
         let mut statements = self.records.render()?;
         for statement in &mut statements {
             let mut whole = Sql::new();
@@ -126,7 +134,7 @@ where
         }
         let filter = Sql::render(&self.target.where_clause)?;
         Ok(Change::Update(Updated {
-            table: T::info(),
+            table: T::tracked(),
             changes,
             filter,
         }))
@@ -143,7 +151,7 @@ where
     fn into_change(self) -> QueryResult<Change> {
         let filter = Sql::render(&self.target.where_clause)?;
         Ok(Change::Delete(Deleted {
-            table: T::info(),
+            table: T::tracked(),
             filter,
         }))
     }

@@ -9,22 +9,22 @@ use super::history::{Stamp, complete};
 use super::returning::{Returning, hand_on};
 use super::sql::{self, Sql};
 use crate::error::Error;
-use crate::table::TableInfo;
+use crate::table::TrackedTable;
 
 pub(super) fn run(
     connection: &mut SqliteConnection,
-    stamp: &Stamp<'_>,
+    stamp: &Stamp,
     delete: &Deleted,
     returning: &mut Option<Returning<'_>>,
 ) -> Result<Touched, Error> {
     let table = delete.table;
-    let ids = stamp.record_filtered(connection, table, ChangeKind::Delete, &delete.filter)?;
-    let Some((first, last)) = ids else {
+    let written = stamp.record_filtered(connection, table, ChangeKind::Delete, &delete.filter)?;
+    if written.count == 0 {
         return Ok(Touched {
             rows: 0,
             recorded: 0,
         });
-    };
+    }
 
     // By the entries just written, not by the filter again: it may look at history, or at chance.
     let mut sql = Sql::new();
@@ -35,9 +35,9 @@ pub(super) fn run(
         .push(" FROM ")
         .table(table.history);
     sql.push(" WHERE `history_id` BETWEEN ")
-        .bind(first)
+        .bind(written.first)
         .push(" AND ")
-        .bind(last)
+        .bind(written.last)
         .push(")");
     let rows = match returning {
         Some(wanted) => {
@@ -46,13 +46,12 @@ pub(super) fn run(
         }
         None => sql::execute(connection, &sql)?,
     };
-    let entries = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
-    let recorded = complete(table, rows, entries)?;
+    let recorded = complete(table, rows, written.count)?;
     Ok(Touched { rows, recorded })
 }
 
 /// The names that the key columns have in the history table.
-fn key_in_history(table: &TableInfo) -> impl Iterator<Item = &'static str> {
+fn key_in_history(table: &TrackedTable) -> impl Iterator<Item = &'static str> {
     table.key.iter().map(|key| {
         let column = table.columns.iter().find(|column| column.name == *key);
         column.map_or(*key, |column| column.history_name)

@@ -15,7 +15,7 @@ use super::types::date_from_text;
 use super::value::Value;
 use crate::error::Error;
 use crate::schema::{ATTRIBUTION_COLUMNS, TASK_COLUMNS};
-use crate::table::{TableInfo, ValueKind};
+use crate::table::{TrackedTable, ValueKind};
 
 /// The tasks that entries point at, by their ids: many entries share one.
 type Tasks = HashMap<String, Arc<TaskRecord>>;
@@ -23,35 +23,39 @@ type Tasks = HashMap<String, Arc<TaskRecord>>;
 /// The entries of the row with that key, newest first.
 pub(crate) fn load_entries(
     connection: &mut SqliteConnection,
-    table: &'static TableInfo,
+    table: &'static TrackedTable,
     key: &Sql,
     limit: Option<u32>,
 ) -> Result<Vec<HistoryEntry>, Error> {
-    if !key.has_rendered_binds(table.key.len()) {
+    if !key.is_plain_key(table) {
         return Err(Error::Diesel(diesel::result::Error::QueryBuilderError(
             "the entries of a row are found by the values of its key".into(),
         )));
     }
-    let mut images = Vec::new();
+    let mut snapshots = Vec::new();
     let mut tasks = Tasks::new();
     // One more than asked for: the oldest entry shown is compared with the one before it.
     let sql = select(table, key, limit.map(|limit| i64::from(limit) + 1));
     sql::for_each_row(connection, &sql, |row| {
         let columns = 1 + ATTRIBUTION_COLUMNS.len() + TASK_COLUMNS.len() + table.columns.len();
-        images.push(Image::read(table, values(row, 0, columns), &mut tasks)?);
+        snapshots.push(Snapshot::read(table, values(row, 0, columns), &mut tasks)?);
         Ok::<_, Error>(())
     })?;
-    for at in 0..images.len() {
-        let (newer, older) = images.split_at_mut(at + 1);
-        let image = &mut newer[at];
+    for at in 0..snapshots.len() {
+        let (newer, older) = snapshots.split_at_mut(at + 1);
+        let snapshot = &mut newer[at];
         let before = older.first().map(|older| &older.values[..]);
-        image.entry.changes = delta(image.entry.kind, &table.fields, before, &image.values);
+        snapshot.entry.changes =
+            delta(snapshot.entry.kind, &table.fields, before, &snapshot.values);
     }
-    images.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
-    Ok(images.into_iter().map(|image| image.entry).collect())
+    snapshots.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
+    Ok(snapshots
+        .into_iter()
+        .map(|snapshot| snapshot.entry)
+        .collect())
 }
 
-fn select(table: &TableInfo, key: &Sql, limit: Option<i64>) -> Sql {
+fn select(table: &TrackedTable, key: &Sql, limit: Option<i64>) -> Sql {
     let mut sql = Sql::new();
     sql.push("SELECT h.`history_id`, ")
         .identifiers("h.", ATTRIBUTION_COLUMNS)
@@ -88,15 +92,15 @@ fn select(table: &TableInfo, key: &Sql, limit: Option<i64>) -> Sql {
 }
 
 /// An entry with the values that it kept.
-struct Image {
+struct Snapshot {
     entry: HistoryEntry,
     values: Vec<Option<FieldValue>>,
 }
 
-impl Image {
+impl Snapshot {
     /// Reads the columns of [`select`].
     fn read(
-        table: &'static TableInfo,
+        table: &'static TrackedTable,
         columns: Vec<Value>,
         tasks: &mut Tasks,
     ) -> Result<Self, Error> {

@@ -12,7 +12,7 @@ use crate::error::Error;
 
 pub(super) fn run(
     connection: &mut SqliteConnection,
-    stamp: &Stamp<'_>,
+    stamp: &Stamp,
     insert: &Inserted,
     returning: &mut Option<Returning<'_>>,
 ) -> Result<Touched, Error> {

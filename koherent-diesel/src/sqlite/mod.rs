@@ -6,8 +6,8 @@
 //! | update | `SELECT` of keys and audited values; `UPDATE … RETURNING`; history by key of the rows that changed |
 //! | delete | history `INSERT … SELECT` of the rows; `DELETE` of exactly those; |
 //!
-//! and the task's row, once per task. The write lock is held from the beginning, so dates never run backwards within
-//! one row, and what was selected is what is changed.
+//! and the task's row, once per task. The write lock is held before the time is read, so dates do not run backwards
+//! within one row as long as the system's clock does not, and what was selected is what is changed.
 
 mod change;
 mod check;
@@ -22,8 +22,12 @@ mod types;
 mod update;
 mod value;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use diesel::SqliteConnection;
 use diesel::connection::{Connection, TransactionManager};
+use diesel::result::Error as DieselError;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 pub use change::Change;
@@ -34,6 +38,7 @@ pub(crate) use sql::{PartialRow, Sql, rendered_name};
 
 use crate::error::Error;
 use crate::record::Recorder;
+use crate::table::TrackedTable;
 use history::Stamp;
 
 /// The migrations that create `koherent_task`.
@@ -59,13 +64,14 @@ pub(crate) fn record(
     if change.is_empty() {
         return Ok(0);
     }
-    let nested = transaction_depth(connection)?;
-    let own_transaction = if nested { recorder.transaction } else { None };
-    let stamp = Stamp {
-        recorder,
-        transaction: own_transaction.unwrap_or_else(|| recorder.new_transaction()),
-    };
-    let mut body = |connection: &mut SqliteConnection| {
+    let nested = in_transaction(connection)?;
+    let shared = if nested { recorder.transaction } else { None };
+    let transaction = shared.unwrap_or_else(|| recorder.new_transaction());
+    let touched = in_one_transaction(connection, nested, |connection| {
+        if nested {
+            take_write_lock(connection, change.table())?;
+        }
+        let stamp = Stamp::new(recorder, transaction);
         let touched = match change {
             Change::Insert(insert) => insert::run(connection, &stamp, insert, &mut returning)?,
             Change::Update(update) => {
@@ -76,16 +82,8 @@ pub(crate) fn record(
         if touched.recorded > 0 {
             task::ensure(connection, recorder)?;
         }
-        Ok::<_, Error>(touched)
-    };
-    let touched = if nested {
-        connection.transaction(|connection| {
-            take_write_lock(connection)?;
-            body(connection)
-        })?
-    } else {
-        connection.immediate_transaction(body)?
-    };
+        Ok(touched)
+    })?;
     // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
     if touched.recorded > 0 && !nested {
         task::learn(recorder);
@@ -102,7 +100,44 @@ pub(crate) struct Touched {
     recorded: usize,
 }
 
-fn transaction_depth(connection: &mut SqliteConnection) -> Result<bool, Error> {
+/// Runs the body in a transaction that holds the write lock from its begin, or in a savepoint of the open one.
+///
+/// Diesel's own rolls back on errors, but not on panics, and answers the rollback's error where that fails too: then the
+/// first error, which says what happened, would be lost.
+fn in_one_transaction<T>(
+    connection: &mut SqliteConnection,
+    nested: bool,
+    body: impl FnOnce(&mut SqliteConnection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut failed = None;
+    let guarded = |connection: &mut SqliteConnection| {
+        let result = catch_unwind(AssertUnwindSafe(|| body(connection)));
+        result
+            .map_err(Failure::Panic)
+            .and_then(|result| result.map_err(Failure::Error))
+            .map_err(|failure| {
+                failed = Some(failure);
+                DieselError::RollbackTransaction
+            })
+    };
+    let result = if nested {
+        connection.transaction(guarded)
+    } else {
+        connection.immediate_transaction(guarded)
+    };
+    match failed {
+        Some(Failure::Panic(panic)) => resume_unwind(panic),
+        Some(Failure::Error(error)) => Err(error),
+        None => result.map_err(Error::Diesel),
+    }
+}
+
+enum Failure {
+    Error(Error),
+    Panic(Box<dyn Any + Send>),
+}
+
+fn in_transaction(connection: &mut SqliteConnection) -> Result<bool, Error> {
     type Manager = <SqliteConnection as Connection>::TransactionManager;
     let status = <Manager as TransactionManager<SqliteConnection>>::transaction_manager_status_mut(
         connection,
@@ -111,10 +146,15 @@ fn transaction_depth(connection: &mut SqliteConnection) -> Result<bool, Error> {
 }
 
 /// Takes the write lock of a transaction that somebody else began, so that the time is read under it.
-fn take_write_lock(connection: &mut SqliteConnection) -> Result<(), Error> {
+fn take_write_lock(connection: &mut SqliteConnection, table: &TrackedTable) -> Result<(), Error> {
     let mut lock = Sql::new();
-    lock.push("UPDATE `koherent_task` SET `task_id` = `task_id` WHERE 0");
-    sql::execute(connection, &lock)
-        .map(drop)
-        .map_err(Error::TaskNotWritten)
+    let key = table.key.first().copied().unwrap_or("rowid");
+    lock.push("UPDATE ")
+        .table(table.name)
+        .push(" SET ")
+        .identifier(key)
+        .push(" = ");
+    lock.identifier(key).push(" WHERE 0");
+    sql::execute(connection, &lock)?;
+    Ok(())
 }

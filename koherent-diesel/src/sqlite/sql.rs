@@ -15,7 +15,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{Connection, QueryResult, SqliteConnection};
 
 use super::value::Value;
-use crate::table::Name;
+use crate::table::{Name, TrackedTable};
 
 type Collector<'a> = <Sqlite as diesel::backend::Backend>::BindCollector<'a>;
 type Collected = <Collector<'static> as MoveableBindCollector<Sqlite>>::BindData;
@@ -23,7 +23,7 @@ type Collected = <Collector<'static> as MoveableBindCollector<Sqlite>>::BindData
 /// A row of a statement's result.
 pub(crate) type Row<'c, 'q> = <SqliteConnection as LoadConnection>::Row<'c, 'q>;
 
-/// The first columns of a row.
+/// Some neighbouring columns of a row.
 pub(crate) type PartialRow<'r, 'c, 'q> = diesel::row::PartialRow<'r, Row<'c, 'q>>;
 
 /// SQL with its values.
@@ -123,9 +123,17 @@ impl Sql {
         self.varies = true;
     }
 
-    /// Whether the text has exactly that many values, and nothing of ours among them.
-    pub(crate) fn has_rendered_binds(&self, count: usize) -> bool {
-        self.text.matches('?').count() == count
+    /// Whether this is what Diesel renders of `table.find(key)` with plain values: each key column equal to one value.
+    pub(crate) fn is_plain_key(&self, table: &TrackedTable) -> bool {
+        let bare = |text: &str| text.replace(['(', ')', ' '], "");
+        let mut plain = Self::new();
+        for (at, column) in table.key.iter().enumerate() {
+            plain
+                .push(if at > 0 { "AND" } else { "WHERE" })
+                .table(table.name);
+            plain.push(".").identifier(column).push("=?");
+        }
+        bare(&self.text) == bare(&plain.text)
     }
 
     /// Takes over the values of a part, for places that the caller has written with `?`.

@@ -1,6 +1,7 @@
 //! The task's row: written with the first change under the task, once, however many requests race.
 
 use diesel::SqliteConnection;
+use diesel::result::Error as DieselError;
 use koherent_core::{Organization, Task};
 
 use super::sql::{self, Sql, values};
@@ -87,7 +88,7 @@ fn compare(
     select
         .push(" OR `token_id` = ")
         .bind(task.token_id.as_str());
-    sql::for_each_row(connection, &select, |stored| {
+    let found = sql::for_each_row(connection, &select, |stored| {
         let stored = values(stored, 0, TASK_COLUMNS.len());
         if stored[0] != row[0] {
             return Err(Error::TokenReused);
@@ -99,5 +100,10 @@ fn compare(
         }
         Ok(())
     })?;
-    Ok(())
+    // Neither inserted nor there: something in the database swallowed it.
+    if found == 0 {
+        Err(Error::TaskNotWritten(DieselError::NotFound))
+    } else {
+        Ok(())
+    }
 }

@@ -1,10 +1,7 @@
 //! What resolvers share: the pool, and whose request this is.
 
-use diesel::SqliteConnection;
-use diesel_async::pooled_connection::deadpool::Object;
-use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use koherent_core::Attribution;
-use koherent_diesel::{AuditedConnection, AuditedPool};
+use koherent_diesel::{AuditedConnection, AuditedPool, PooledConnection};
 use koherent_juniper::{Error, ProvenanceContext};
 
 /// The context of one request.
@@ -25,7 +22,7 @@ impl ProvenanceContext for Lab {
 }
 
 /// A connection of the pool that knows whose changes it makes.
-pub(super) type Connection = AuditedConnection<Object<SyncConnectionWrapper<SqliteConnection>>>;
+pub(super) type Connection = AuditedConnection<PooledConnection>;
 
 impl Lab {
     /// A connection whose changes have this request's attribution.

@@ -7,7 +7,7 @@ use koherent_core::ErrorCode;
 use koherent_juniper::Error;
 
 use super::{Lab, SampleNode};
-use crate::model::{Sample, SampleImage};
+use crate::model::{Sample, SampleSnapshot};
 use crate::schema::{samples, samples_history};
 
 /// The root of queries.
@@ -46,9 +46,13 @@ impl Query {
             return Ok(Some(SampleNode::present(sample)));
         }
         let last = samples_history::table
-            .filter(samples_history::id.eq(id))
+            .filter(
+                samples_history::id
+                    .eq(id)
+                    .and(samples_history::history_kind.eq("-")),
+            )
             .order(samples_history::history_id.desc())
-            .select(SampleImage::as_select())
+            .select(SampleSnapshot::as_select())
             .first(&mut conn)
             .await
             .optional()?;
