@@ -64,6 +64,9 @@ enum Who {
     Anonymous,
 }
 
+/// The keys of a context that only Koherent sets.
+const OUR_KEYS: [&str; 4] = ["issuer", "system", "impersonator", "correlation_id"];
+
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct TaskStamp {
@@ -126,7 +129,8 @@ impl Attribution {
     ///
     /// # Errors
     ///
-    /// [`Error::ActorMismatch`] where the attribution has a principal and the task was given to another actor.
+    /// [`Error::ActorMismatch`] where the task was given to another actor than the attribution's principal, or where it has
+    /// none.
     ///
     /// ```
     /// use koherent_core::{Attribution, Error, Principal};
@@ -143,15 +147,13 @@ impl Attribution {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn with_task(self, token: &VerifiedToken) -> Result<Self, Error> {
-        if let Who::Principal(principal) = &self.0.who {
-            verify_actor(token, principal)?;
-        }
+        verify_actor(token, self.principal().ok_or(Error::ActorMismatch)?)?;
         Ok(self.with_unbound_task(token))
     }
 
     /// The same attribution, under a verified task whose actor nobody compared with the principal.
     ///
-    /// For services that decided, by name, to run without actor binding.
+    /// For jobs, which have no principal, and for services that decided, by name, to run without actor binding.
     #[must_use]
     pub fn with_unbound_task(self, token: &VerifiedToken) -> Self {
         let task = Arc::clone(token.shared_task());
@@ -183,7 +185,10 @@ impl Attribution {
         self.set(|parts| parts.correlation_id = Some(id.into()))
     }
 
-    /// The same attribution, with a value of the application's own. Koherent's keys cannot be replaced by one.
+    /// The same attribution, with a value of the application's own.
+    ///
+    /// Koherent's own keys (`issuer`, `system`, `impersonator`, `correlation_id`) cannot be set by it: such a value is
+    /// dropped.
     #[must_use]
     pub fn with(self, key: &str, value: impl Into<Value>) -> Self {
         self.set(|parts| drop(parts.own.insert(key.to_owned(), value.into())))
@@ -244,10 +249,12 @@ impl Attribution {
     /// let job = Attribution::system("nightly-import").with("batch", 7);
     /// assert_eq!(job.context(), Some(serde_json::json!({"system": "nightly-import", "batch": 7})));
     /// assert_eq!(Attribution::anonymous().context(), None);
+    /// assert_eq!(Attribution::anonymous().with("issuer", "me").context(), None, "it cannot be made up");
     /// ```
     #[must_use]
     pub fn context(&self) -> Option<Value> {
         let mut context = self.0.own.clone();
+        context.retain(|key, _| !OUR_KEYS.contains(&key.as_str()));
         let mut put = |key: &str, value: &str| context.insert(key.to_owned(), value.into());
         match &self.0.who {
             Who::Principal(principal) => drop(put("issuer", principal.issuer.as_str())),

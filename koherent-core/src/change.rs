@@ -135,6 +135,7 @@ pub fn delta(
     before: Option<&[Option<FieldValue>]>,
     after: &[Option<FieldValue>],
 ) -> Vec<FieldChange> {
+    debug_assert_eq!(fields.len(), after.len(), "fields and values are parallel");
     let change = |at: usize| {
         let value = after.get(at).cloned().flatten();
         let (old, new) = match kind {

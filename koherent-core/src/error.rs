@@ -5,6 +5,7 @@
 //! what to change.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::json::JsonError;
 
@@ -131,7 +132,17 @@ impl Error {
         match self {
             Self::ActorMismatch | Self::ArgsMismatch => ErrorCode::PermissionDenied,
             Self::TooLarge { .. } => ErrorCode::BadRequest,
-            _ => ErrorCode::Unauthenticated,
+            Self::Malformed(_)
+            | Self::UnsupportedAlgorithm
+            | Self::MissingKid
+            | Self::MissingClaim { .. }
+            | Self::InvalidClaim { .. }
+            | Self::UntrustedIssuer
+            | Self::UnknownKey
+            | Self::BadSignature
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::WrongAudience => ErrorCode::Unauthenticated,
         }
     }
 
@@ -209,16 +220,14 @@ pub enum SetupError {
     )]
     UnknownAlgorithm(String),
     /// More leeway than [`MAX_LEEWAY`](crate::token::MAX_LEEWAY).
-    #[error(
-        "a leeway of {given_seconds} s is too much: at most {limit_seconds} s, and 0 where clocks agree"
-    )]
+    #[error("a leeway of {given:?} is too much: at most {limit:?}, and 0 where clocks agree")]
     TooMuchLeeway {
-        /// What was asked for, in seconds.
-        given_seconds: u64,
-        /// The most there may be, in seconds.
-        limit_seconds: u64,
+        /// What was asked for.
+        given: Duration,
+        /// The most there may be.
+        limit: Duration,
     },
     /// The text is no JWKS (RFC 7517 §5).
     #[error("this is no JSON Web Key Set: {0}; expected {{\"keys\": [...]}}")]
-    NotAKeySet(&'static str),
+    NotAKeySet(String),
 }

@@ -4,7 +4,7 @@
 //! canonical form of arguments needs each number as it was written. General parsers drop both, and what they do with
 //! numbers depends on features that any other crate in the build may turn on. So this one is ours, small, and shared.
 
-/// A JSON value that keeps numbers as text and members in their order.
+/// A JSON value that keeps numbers as text; members are sorted by name, and each name is there once.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json {
     Null,

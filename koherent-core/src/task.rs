@@ -7,8 +7,9 @@ use crate::id::{ClientId, Issuer, Organization, Subject, TaskId, TokenId};
 /// A task as its provenance token describes it, and as `koherent_task` keeps it.
 ///
 /// This is a description and proves nothing by itself: anyone can build one, and a loader does. That a task was
-/// verified is said by a [`VerifiedToken`](crate::VerifiedToken), and only that can go into an
-/// [`Attribution`](crate::Attribution).
+/// verified is said by a [`VerifiedToken`](crate::VerifiedToken), and only that goes into an
+/// [`Attribution`](crate::Attribution) in this process; one that was deserialised says that its task was verified elsewhere
+/// ([`TaskOrigin`](crate::TaskOrigin)).
 ///
 /// ```
 /// use koherent_core::Task;

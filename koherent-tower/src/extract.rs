@@ -17,7 +17,7 @@ use http::request::Parts;
 use koherent_core::VerifiedToken;
 
 use crate::context::{LoginChecked, ProvenanceChecked};
-use crate::rejection::{Credential, Rejection, Responder};
+use crate::rejection::{Rejection, Responder, TokenKind};
 
 /// The verified provenance token of the request.
 ///
@@ -77,6 +77,28 @@ pub struct Principal(pub koherent_core::Principal);
 )]
 pub struct Attribution(pub koherent_core::Attribution);
 
+/// An extractor found nothing, and what its layer answers then.
+#[derive(Debug)]
+pub struct Refusal {
+    rejection: Rejection,
+    responder: Responder,
+}
+
+impl Refusal {
+    /// Why.
+    #[must_use]
+    pub const fn rejection(&self) -> &Rejection {
+        &self.rejection
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.responder.respond(self.rejection).map(Body::from)
+    }
+}
+
+/// The answer of a layer without a responder of its own.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         Responder::default().respond(self).map(Body::from)
@@ -89,14 +111,14 @@ trait Lookup: Sized {
     type Mark: Clone + Send + Sync + 'static;
     const EXTRACTOR: &'static str;
     const LAYER: &'static str;
-    const CREDENTIAL: Credential;
+    const TOKEN: TokenKind;
 
-    fn find(extensions: &Extensions) -> Option<Self>;
+    fn find(extensions: &Extensions) -> Result<Option<Self>, Rejection>;
 }
 
-fn optional<L: Lookup>(parts: &Parts) -> Result<Option<L>, Rejection> {
-    let found = L::find(&parts.extensions);
-    if found.is_none() && parts.extensions.get::<L::Mark>().is_none() {
+fn optional<L: Lookup>(extensions: &Extensions) -> Result<Option<L>, Rejection> {
+    let found = L::find(extensions)?;
+    if found.is_none() && extensions.get::<L::Mark>().is_none() {
         return Err(Rejection::LayerMissing {
             extractor: L::EXTRACTOR,
             layer: L::LAYER,
@@ -105,24 +127,32 @@ fn optional<L: Lookup>(parts: &Parts) -> Result<Option<L>, Rejection> {
     Ok(found)
 }
 
+fn refusal(extensions: &Extensions, rejection: Rejection) -> Refusal {
+    let responder = extensions.get::<Responder>().cloned().unwrap_or_default();
+    Refusal {
+        rejection,
+        responder,
+    }
+}
+
 macro_rules! extractor {
     ($name:ident) => {
         impl<S: Sync> FromRequestParts<S> for $name {
-            type Rejection = Rejection;
+            type Rejection = Refusal;
 
-            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-                optional(parts)?.ok_or(Rejection::Missing(<Self as Lookup>::CREDENTIAL))
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+                optional(&parts.extensions)
+                    .and_then(|found| found.ok_or(Rejection::Missing(<Self as Lookup>::TOKEN)))
+                    .map_err(|rejection| refusal(&parts.extensions, rejection))
             }
         }
 
         impl<S: Sync> OptionalFromRequestParts<S> for $name {
-            type Rejection = Rejection;
+            type Rejection = Refusal;
 
-            async fn from_request_parts(
-                parts: &mut Parts,
-                _: &S,
-            ) -> Result<Option<Self>, Rejection> {
-                optional(parts)
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
+                optional(&parts.extensions)
+                    .map_err(|rejection| refusal(&parts.extensions, rejection))
             }
         }
     };
@@ -136,10 +166,10 @@ impl Lookup for Provenance {
     type Mark = ProvenanceChecked;
     const EXTRACTOR: &'static str = "Provenance";
     const LAYER: &'static str = "ProvenanceLayer";
-    const CREDENTIAL: Credential = Credential::ProvenanceToken;
+    const TOKEN: TokenKind = TokenKind::ProvenanceToken;
 
-    fn find(extensions: &Extensions) -> Option<Self> {
-        extensions.get::<VerifiedToken>().cloned().map(Self)
+    fn find(extensions: &Extensions) -> Result<Option<Self>, Rejection> {
+        Ok(extensions.get::<VerifiedToken>().cloned().map(Self))
     }
 }
 
@@ -147,13 +177,13 @@ impl Lookup for Principal {
     type Mark = LoginChecked;
     const EXTRACTOR: &'static str = "Principal";
     const LAYER: &'static str = "PrincipalLayer (or a login that inserts `LoginChecked`)";
-    const CREDENTIAL: Credential = Credential::AccessToken;
+    const TOKEN: TokenKind = TokenKind::AccessToken;
 
-    fn find(extensions: &Extensions) -> Option<Self> {
-        extensions
+    fn find(extensions: &Extensions) -> Result<Option<Self>, Rejection> {
+        Ok(extensions
             .get::<koherent_core::Principal>()
             .cloned()
-            .map(Self)
+            .map(Self))
     }
 }
 
@@ -161,12 +191,18 @@ impl Lookup for Attribution {
     type Mark = ProvenanceChecked;
     const EXTRACTOR: &'static str = "Attribution";
     const LAYER: &'static str = "ProvenanceLayer";
-    const CREDENTIAL: Credential = Credential::AccessToken;
+    const TOKEN: TokenKind = TokenKind::AccessToken;
 
-    fn find(extensions: &Extensions) -> Option<Self> {
-        extensions
+    fn find(extensions: &Extensions) -> Result<Option<Self>, Rejection> {
+        let found = extensions
             .get::<koherent_core::Attribution>()
             .cloned()
-            .map(Self)
+            .map(Self);
+        let checked = extensions.get::<ProvenanceChecked>().is_some();
+        if found.is_none() && checked && extensions.get::<koherent_core::Principal>().is_some() {
+            // Somebody is signed in, but was not yet when the task was looked for.
+            return Err(Rejection::NoLoginLayer);
+        }
+        Ok(found)
     }
 }

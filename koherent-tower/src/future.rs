@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use tracing::Span;
 
-use crate::context::CURRENT;
+use crate::context::{CURRENT, current};
 use crate::service::ResponseBody;
 
 pin_project! {
@@ -38,13 +38,17 @@ pin_project! {
 }
 
 impl<F: Future> ResponseFuture<F> {
-    pub(crate) fn passed_on(inner: F, attribution: Option<Attribution>) -> Self {
+    /// Calls the inner service, and later polls it, within the scope of the attribution: this one, or that of an outer
+    /// layer.
+    pub(crate) fn passed_on(attribution: Option<Attribution>, call: impl FnOnce() -> F) -> Self {
         let span = match attribution.as_ref().and_then(Attribution::task) {
             Some(task) => {
                 tracing::info_span!("task", task_id = %task.task_id, issuer = %task.issuer)
             }
             None => Span::none(),
         };
+        let attribution = attribution.or_else(current);
+        let inner = CURRENT.sync_scope(attribution.clone(), || span.in_scope(call));
         let inner = CURRENT.scope(attribution, inner);
         Self {
             state: State::PassedOn { inner, span },

@@ -19,6 +19,6 @@ pub use extract::{Attribution, Principal, Provenance};
 pub use future::ResponseFuture;
 pub use policy::Presence;
 pub use principal::{PrincipalLayer, PrincipalService};
-pub use provenance::{DEFAULT_HEADERS, ProvenanceLayer, ProvenanceService};
-pub use rejection::{Credential, Rejection, Responder};
+pub use provenance::{DEFAULT_HEADERS, NoHeader, ProvenanceLayer, ProvenanceService};
+pub use rejection::{Rejection, Responder, TokenKind};
 pub use service::{Gate, ResponseBody};

@@ -10,7 +10,8 @@ use tower_layer::Layer;
 use crate::access::AccessVerifier;
 use crate::context::LoginChecked;
 use crate::policy::Presence;
-use crate::rejection::{Credential, Rejection, Responder};
+use crate::provenance::log_refusal;
+use crate::rejection::{Rejection, Responder, TokenKind};
 use crate::service::{Check, Gate};
 
 /// Takes `Authorization: Bearer` (RFC 6750 §2.1), verifies the access token, and puts a
@@ -80,23 +81,29 @@ impl Check for PrincipalCheck {
     fn check(&self, request: &mut http::request::Parts) -> Result<Option<Attribution>, Rejection> {
         let Some(token) = bearer_token(&request.headers)? else {
             if self.presence == Presence::Required {
-                return Err(Rejection::Missing(Credential::AccessToken));
+                return Err(Rejection::Missing(TokenKind::AccessToken));
             }
-            request.extensions.insert(LoginChecked);
+            self.mark(request);
             return Ok(None);
         };
-        let principal = self
-            .verifier
-            .verify(token)
-            .map_err(Rejection::AccessToken)?;
-        let attribution = Attribution::of(principal.clone());
-        request.extensions.insert(LoginChecked);
+        let principal = self.verifier.verify(token).map_err(|error| {
+            log_refusal(TokenKind::AccessToken, token, &error);
+            Rejection::AccessToken(error)
+        })?;
+        self.mark(request);
         request.extensions.insert(principal);
-        Ok(Some(attribution))
+        Ok(None)
     }
 
     fn responder(&self) -> &Responder {
         &self.responder
+    }
+}
+
+impl PrincipalCheck {
+    fn mark(&self, request: &mut http::request::Parts) {
+        request.extensions.insert(LoginChecked);
+        request.extensions.insert(self.responder.clone());
     }
 }
 
@@ -107,9 +114,9 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(Rejection::Repeated(Credential::AccessToken));
+        return Err(Rejection::Repeated(TokenKind::AccessToken));
     }
-    let unreadable = Rejection::Unreadable(Credential::AccessToken);
+    let unreadable = Rejection::Unreadable(TokenKind::AccessToken);
     let text = value.to_str().map_err(|_| unreadable.clone())?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
-use koherent_core::{Attribution, Principal, VerifiedToken, Verifier, verify_actor};
+use koherent_core::{
+    Attribution, Error, Principal, UnverifiedToken, VerifiedToken, Verifier, verify_actor,
+};
 use tower_layer::Layer;
 
 use crate::context::{LoginChecked, ProvenanceChecked};
 use crate::policy::Presence;
-use crate::rejection::{Credential, Rejection, Responder};
+use crate::rejection::{Rejection, Responder, TokenKind};
 use crate::service::{Check, Gate};
 
 /// The headers that are looked at, in this order.
@@ -55,8 +57,9 @@ pub type ProvenanceService<S> = Gate<S, ProvenanceCheck>;
 /// What [`ProvenanceLayer`] checks.
 #[derive(Debug, Clone)]
 pub struct ProvenanceCheck {
-    verifier: Arc<Verifier>,
+    verifier: Verifier,
     headers: Arc<[HeaderName]>,
+    misnamed: Arc<[HeaderName]>,
     presence: Presence,
     binding: Binding,
     responder: Responder,
@@ -74,8 +77,9 @@ impl ProvenanceLayer {
     pub fn new(verifier: Verifier) -> Self {
         Self {
             check: ProvenanceCheck {
-                verifier: Arc::new(verifier),
+                verifier,
                 headers: DEFAULT_HEADERS.into(),
+                misnamed: with_underscores(&DEFAULT_HEADERS),
                 presence: Presence::Optional,
                 binding: Binding::Required,
                 responder: Responder::default(),
@@ -89,10 +93,34 @@ impl ProvenanceLayer {
         self
     }
 
-    /// The same layer, looking at these headers alone.
-    pub fn with_headers(mut self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.check.headers = headers.into_iter().collect();
-        self
+    /// The same layer, looking at these headers alone, in this order.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHeader`] where there is none: every token would be ignored.
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// # let verifier = koherent_core::testing::test_issuer("rekuest").verifier("lab");
+    /// let layer = koherent_tower::ProvenanceLayer::new(verifier).with_headers([HeaderName::from_static("x-task")])?;
+    /// # Ok::<(), koherent_tower::NoHeader>(())
+    /// ```
+    pub fn with_headers(
+        mut self,
+        headers: impl IntoIterator<Item = HeaderName>,
+    ) -> Result<Self, NoHeader> {
+        let mut names: Vec<HeaderName> = Vec::new();
+        for name in headers {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            return Err(NoHeader);
+        }
+        self.check.misnamed = with_underscores(&names);
+        self.check.headers = names.into();
+        Ok(self)
     }
 
     /// The same layer, answering rejections otherwise.
@@ -111,6 +139,20 @@ impl ProvenanceLayer {
     }
 }
 
+/// The layer was given no header to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no header was given to look for provenance tokens: name at least one")]
+#[non_exhaustive]
+pub struct NoHeader;
+
+/// The names that a sender means who writes underscores for hyphens.
+fn with_underscores(names: &[HeaderName]) -> Arc<[HeaderName]> {
+    let with_underscores = names.iter().filter(|name| name.as_str().contains('-'));
+    with_underscores
+        .filter_map(|name| name.as_str().replace('-', "_").parse().ok())
+        .collect()
+}
+
 impl<S> Layer<S> for ProvenanceLayer {
     type Service = ProvenanceService<S>;
 
@@ -122,15 +164,13 @@ impl<S> Layer<S> for ProvenanceLayer {
 impl Check for ProvenanceCheck {
     fn check(&self, request: &mut http::request::Parts) -> Result<Option<Attribution>, Rejection> {
         let token = self.token(&request.headers)?;
-        let token = token
-            .map(|token| self.verifier.verify(token))
-            .transpose()
-            .map_err(Rejection::ProvenanceToken)?;
+        let token = token.map(|token| self.verify(token)).transpose()?;
         if token.is_none() && self.presence == Presence::Required {
-            return Err(Rejection::Missing(Credential::ProvenanceToken));
+            return Err(Rejection::Missing(TokenKind::ProvenanceToken));
         }
         let attribution = self.attribution(request, token.as_ref())?;
         request.extensions.insert(ProvenanceChecked);
+        request.extensions.insert(self.responder.clone());
         if let Some(token) = token {
             request.extensions.insert(token);
         }
@@ -146,18 +186,28 @@ impl Check for ProvenanceCheck {
 }
 
 impl ProvenanceCheck {
+    fn verify(&self, token: &str) -> Result<VerifiedToken, Rejection> {
+        self.verifier.verify(token).map_err(|error| {
+            log_refusal(TokenKind::ProvenanceToken, token, &error);
+            Rejection::ProvenanceToken(error)
+        })
+    }
+
     /// The one token there may be, over all the headers.
     fn token<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, Rejection> {
+        if self.misnamed.iter().any(|name| headers.contains_key(name)) {
+            return Err(Rejection::Misnamed(TokenKind::ProvenanceToken));
+        }
         let mut values = self.headers.iter().flat_map(|name| headers.get_all(name));
         let Some(value) = values.next() else {
             return Ok(None);
         };
         if values.next().is_some() {
-            return Err(Rejection::Repeated(Credential::ProvenanceToken));
+            return Err(Rejection::Repeated(TokenKind::ProvenanceToken));
         }
         let text = value.to_str();
         text.map(Some)
-            .map_err(|_| Rejection::Unreadable(Credential::ProvenanceToken))
+            .map_err(|_| Rejection::Unreadable(TokenKind::ProvenanceToken))
     }
 
     /// Brings together who is calling and under which task.
@@ -202,14 +252,30 @@ fn actor(token: &VerifiedToken) -> Principal {
     )
 }
 
-/// The id by which logs know the request: the trace id of `traceparent` (W3C Trace Context §3.2), else `X-Request-Id`.
+/// The id by which logs know the request: the trace id of `traceparent` (W3C Trace Context §3.2.2.3), else
+/// `X-Request-Id`.
 fn correlation_id(headers: &HeaderMap) -> Option<&str> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_trace_id = |id: &&str| {
+        id.len() == 32
+            && id
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && id.bytes().any(|byte| byte != b'0')
+    };
     let trace_id = text("traceparent").and_then(|value| value.split('-').nth(1));
     let id = trace_id
-        .filter(|id| id.len() == 32)
+        .filter(is_trace_id)
         .or_else(|| text("x-request-id"))?
         .trim();
     let id = id.get(..MAX_CORRELATION_ID).unwrap_or(id);
     (!id.is_empty()).then_some(id)
+}
+
+/// Says in the log whose token was refused, as the token itself says it, escaped: nothing of this is known to be true.
+pub(crate) fn log_refusal(kind: TokenKind, token: &str, error: &Error) {
+    let unverified = UnverifiedToken::parse(token).ok();
+    let issuer = unverified.as_ref().and_then(UnverifiedToken::issuer);
+    let key_id = unverified.as_ref().and_then(UnverifiedToken::key_id);
+    tracing::warn!(?issuer, ?key_id, reason = error.reason(), "{kind} refused");
 }

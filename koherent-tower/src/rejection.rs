@@ -25,13 +25,17 @@ use serde_json::json;
 pub enum Rejection {
     /// More than one header, or more than one value, where one token belongs.
     #[error("the request carries more than one {0}")]
-    Repeated(Credential),
+    Repeated(TokenKind),
     /// The header's value is not visible ASCII, or is no `Bearer` credential.
     #[error("the header with the {0} cannot be read")]
-    Unreadable(Credential),
+    Unreadable(TokenKind),
+    /// A header is spelled with underscores. Proxies take such a name for the one with hyphens, or drop it; to ignore it
+    /// would be to take a token for absent.
+    #[error("the request carries a header for the {0} that is spelled with underscores")]
+    Misnamed(TokenKind),
     /// The token is required and absent.
     #[error("the request carries no {0}")]
-    Missing(Credential),
+    Missing(TokenKind),
     /// The access token was refused.
     #[error("the access token was refused: {0}")]
     AccessToken(#[source] Error),
@@ -64,14 +68,14 @@ pub enum Rejection {
     clippy::exhaustive_enums,
     reason = "a request is signed in, and belongs to a task"
 )]
-pub enum Credential {
+pub enum TokenKind {
     /// `Authorization: Bearer`: who is calling.
     AccessToken,
     /// `Rekuest-Task`: under which task.
     ProvenanceToken,
 }
 
-impl std::fmt::Display for Credential {
+impl std::fmt::Display for TokenKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::AccessToken => "access token",
@@ -85,7 +89,7 @@ impl Rejection {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Repeated(_) | Self::Unreadable(_) => ErrorCode::BadRequest,
+            Self::Repeated(_) | Self::Unreadable(_) | Self::Misnamed(_) => ErrorCode::BadRequest,
             Self::Missing(_) | Self::TokenWithoutLogin => ErrorCode::Unauthenticated,
             Self::AccessToken(error) | Self::ProvenanceToken(error) => error.code(),
             Self::NoLoginLayer | Self::LayerMissing { .. } => ErrorCode::InternalError,
@@ -98,6 +102,7 @@ impl Rejection {
         match self {
             Self::Repeated(_) => "HEADER_REPEATED",
             Self::Unreadable(_) => "HEADER_UNREADABLE",
+            Self::Misnamed(_) => "HEADER_MISNAMED",
             Self::Missing(_) => "TOKEN_MISSING",
             Self::AccessToken(error) | Self::ProvenanceToken(error) => error.reason(),
             Self::TokenWithoutLogin => "TOKEN_WITHOUT_LOGIN",
@@ -124,19 +129,23 @@ impl Rejection {
     pub const fn public_text(&self) -> &'static str {
         match (self, self.code()) {
             (Self::Repeated(_), _) => "Send each token once, in one header.",
-            (Self::Unreadable(Credential::AccessToken), _) => {
+            (Self::Misnamed(_), _) => "Spell the header with hyphens: `Rekuest-Task`.",
+            (Self::Unreadable(TokenKind::AccessToken), _) => {
                 "Send the access token as `Authorization: Bearer TOKEN`."
             }
-            (Self::Missing(Credential::AccessToken), _) => {
+            (Self::Missing(TokenKind::AccessToken), _) => {
                 "Sign in: send an access token as `Authorization: Bearer TOKEN`."
             }
-            (Self::Missing(Credential::ProvenanceToken), _) => {
+            (Self::Missing(TokenKind::ProvenanceToken), _) => {
                 "This needs a task: send its provenance token as `Rekuest-Task: TOKEN`."
             }
             (Self::TokenWithoutLogin, _) => {
                 "A provenance token holds only together with an access token: send both."
             }
             (_, ErrorCode::BadRequest) => "The header with the token cannot be read.",
+            (Self::ProvenanceToken(Error::ArgsMismatch), _) => {
+                "These are not the arguments of the task."
+            }
             (Self::ProvenanceToken(_), ErrorCode::PermissionDenied) => {
                 "This task was given to another actor than the one that is signed in."
             }
@@ -239,7 +248,7 @@ mod tests {
 
     #[test]
     fn each_rejection_has_its_status_code_reason_and_challenge() {
-        use Credential::{AccessToken, ProvenanceToken};
+        use TokenKind::{AccessToken, ProvenanceToken};
         let invalid = Some("Bearer realm=\"koherent\", error=\"invalid_token\"");
         let bare = Some("Bearer realm=\"koherent\"");
         let layer_missing = Rejection::LayerMissing {
@@ -302,6 +311,20 @@ mod tests {
                 403,
                 "PERMISSION_DENIED",
                 "ACTOR_MISMATCH",
+                None,
+            ),
+            (
+                Rejection::ProvenanceToken(Error::ArgsMismatch),
+                403,
+                "PERMISSION_DENIED",
+                "ARGS_MISMATCH",
+                None,
+            ),
+            (
+                Rejection::Misnamed(ProvenanceToken),
+                400,
+                "BAD_REQUEST",
+                "HEADER_MISNAMED",
                 None,
             ),
             (

@@ -18,7 +18,7 @@ pub type ResponseBody<B> = Either<B, Full<Bytes>>;
 /// What a layer decides about a request.
 pub(crate) trait Check {
     /// Looks at headers and extensions, puts what it verified into the extensions, and returns the attribution of the
-    /// request as far as it is known now.
+    /// request, if it is this check that decides it.
     fn check(&self, request: &mut http::request::Parts) -> Result<Option<Attribution>, Rejection>;
 
     fn responder(&self) -> &Responder;
@@ -58,8 +58,8 @@ where
         let (mut parts, body) = request.into_parts();
         match self.check.check(&mut parts) {
             Ok(attribution) => {
-                let inner = self.inner.call(Request::from_parts(parts, body));
-                ResponseFuture::passed_on(inner, attribution)
+                let request = Request::from_parts(parts, body);
+                ResponseFuture::passed_on(attribution, || self.inner.call(request))
             }
             Err(rejection) => ResponseFuture::rejected(self.check.responder().respond(rejection)),
         }

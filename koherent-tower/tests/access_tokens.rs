@@ -23,6 +23,11 @@ fn verifier(jwks: &str, algorithms: &[&str]) -> AccessVerifier {
         .with_clock(Arc::new(TestClock::at(NOW)))
 }
 
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
 fn claims() -> Value {
     json!({
         "iss": "https://login.example", "aud": ["lab", "other"], "sub": "ann", "client_id": "lab-ui",
@@ -80,6 +85,12 @@ fn each_altered_claim_is_refused_for_its_reason() {
             with(claims(), "client_id", json!(["lab-ui"])),
             "INVALID_CLAIM",
         ),
+        (with(claims(), "sub", json!(["ann"])), "INVALID_CLAIM"),
+        (with(claims(), "exp", json!([1])), "INVALID_CLAIM"),
+        (with(claims(), "nbf", json!({"a": 1})), "INVALID_CLAIM"),
+        (with(claims(), "exp", json!(1e300)), "INVALID_CLAIM"),
+        (with(claims(), "iss", json!(7)), "INVALID_CLAIM"),
+        (with(claims(), "tsk", json!("task-a")), "INVALID_CLAIM"),
         (with(claims(), "exp", json!(NOW)), "EXPIRED"),
         (with(claims(), "nbf", json!(NOW + 1)), "NOT_YET_VALID"),
         (with(claims(), "iat", json!(NOW + 1)), "NOT_YET_VALID"),
@@ -119,6 +130,11 @@ fn each_altered_header_is_refused_for_its_reason() {
             with(header(), "alg", json!("RS256")),
             "UNSUPPORTED_ALGORITHM",
         ),
+        (
+            with(header(), "alg", json!({"EdDSA": null})),
+            "UNSUPPORTED_ALGORITHM",
+        ),
+        (with(header(), "crit", json!("x")), "MALFORMED"),
         (with(header(), "crit", json!([])), "MALFORMED"),
         (with(header(), "crit", json!(null)), "MALFORMED"),
         (with(header(), "b64", json!(false)), "MALFORMED"),
@@ -132,6 +148,23 @@ fn each_altered_header_is_refused_for_its_reason() {
             "{header}"
         );
     }
+}
+
+/// Members that a verifier does not know say nothing (RFC 7515 §4), and optional claims can be empty.
+#[test]
+fn unknown_header_members_and_empty_optional_claims_are_ignored() {
+    for header in [
+        with(header(), "jku", json!(5)),
+        with(header(), "x5c", json!("abc")),
+    ] {
+        assert!(verify(&header, &claims()).is_ok(), "{header}");
+    }
+    let empty = with(
+        with(claims(), "org", json!("")),
+        "preferred_username",
+        json!(""),
+    );
+    assert_eq!(verify(&header(), &empty).unwrap().organization, None);
 }
 
 #[test]
@@ -156,6 +189,8 @@ fn bad_keys_are_skipped() {
     let mut jwks: Value = serde_json::from_str(&issuer().jwks()).unwrap();
     let keys = jwks["keys"].as_array_mut().unwrap();
     let point = keys[0]["x"].clone();
+    // 64 bytes that count, behind 192 that do not: it would be factored in hours.
+    let padded = [[0; 192].as_slice(), &[255; 64]].concat();
     let weak = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     keys.extend([
         json!({"kty": "OKP", "crv": "Ed25519", "kid": "short", "x": "AAAA"}),
@@ -165,6 +200,10 @@ fn bad_keys_are_skipped() {
         json!({"kty": "EC", "crv": "P-256", "kid": "ec", "x": "AA", "y": "AA"}),
         json!({"kty": "oct", "kid": "secret", "k": "AAAA"}),
         json!({"kty": "OKP", "crv": "Ed25519", "kid": "encryption", "use": "enc", "x": point}),
+        json!({"kty": "RSA", "kid": "huge", "n": base64(&[255; 1024]), "e": "AQAB"}),
+        json!({"kty": "RSA", "kid": "padded", "n": base64(&padded), "e": "AQAB"}),
+        json!({"kty": "RSA", "kid": "even", "n": base64(&[255; 256]), "e": "Ag"}),
+        json!({"kty": "EC", "crv": "P-256", "kid": "off-curve", "x": base64(&[1; 32]), "y": base64(&[1; 32])}),
         json!("no key"),
         json!(null),
     ]);
@@ -174,7 +213,19 @@ fn bad_keys_are_skipped() {
             .verify(&issuer().sign(&header(), &claims()))
             .is_ok()
     );
-    for kid in ["short", "weak", "x", "small", "ec", "secret", "encryption"] {
+    for kid in [
+        "short",
+        "weak",
+        "x",
+        "small",
+        "ec",
+        "secret",
+        "encryption",
+        "huge",
+        "padded",
+        "even",
+        "off-curve",
+    ] {
         for alg in ["EdDSA", "RS256", "ES256"] {
             let header = with(with(header(), "kid", json!(kid)), "alg", json!(alg));
             let error = verifier

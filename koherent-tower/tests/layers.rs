@@ -209,6 +209,10 @@ async fn present_and_wrong_is_never_absent() {
             ],
             (400, "HEADER_REPEATED"),
         ),
+        (
+            vec![login, ("rekuest_task", &task)],
+            (400, "HEADER_MISNAMED"),
+        ),
         (vec![("rekuest-task", &task)], (401, "TOKEN_WITHOUT_LOGIN")),
         (vec![login, login], (400, "HEADER_REPEATED")),
         (vec![("authorization", "")], (400, "HEADER_UNREADABLE")),
@@ -283,6 +287,45 @@ async fn layers_in_the_wrong_order_are_found_at_the_first_token() {
         "{text}"
     );
     assert_eq!(calls.count(), 0);
+}
+
+/// Without a task token there is no refusal to find the wrong order by; but a signed-in user must not become nobody.
+#[tokio::test]
+async fn wrong_order_never_makes_a_signed_in_user_nobody() {
+    let ann = bearer("ann", "lab-ui");
+    let headers = [("authorization", ann.as_str())];
+    let optional = get(async |who: Option<Attribution>| format!("{}", who.is_none()));
+    let required = get(async |Attribution(_): Attribution| "somebody");
+    for route in [optional, required] {
+        let app: Router = Router::new()
+            .route("/", route)
+            .layer(PrincipalLayer::new(access()))
+            .layer(provenance());
+        assert_eq!(
+            refused(app, request(&headers)).await,
+            (500, "LAYER_MISSING".into())
+        );
+    }
+}
+
+/// A service that looks at the attribution before its future is polled sees it as well.
+#[tokio::test]
+async fn current_attribution_is_there_while_the_service_is_called() {
+    use tower_layer::Layer as _;
+    let inner = tower::service_fn(|_: Request<()>| {
+        let user = current().and_then(|who| who.user().map(ToString::to_string));
+        std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(
+            Body::from(user.unwrap_or_default()),
+        )))
+    });
+    let service = PrincipalLayer::new(access()).layer(provenance().layer(inner));
+    let ann = bearer("ann", "lab-ui");
+    let request = Request::builder()
+        .header("authorization", ann)
+        .body(())
+        .unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(text(response.map(Body::new)).await, "ann");
 }
 
 #[tokio::test]
@@ -362,6 +405,25 @@ async fn rejection_travels_with_the_response_and_a_responder_replaces_it() {
 }
 
 #[tokio::test]
+async fn extractors_answer_with_the_layers_responder() {
+    let responder = Responder::new(|_| {
+        let mut response = Response::new("short and stout".into());
+        *response.status_mut() = StatusCode::IM_A_TEAPOT;
+        response
+    });
+    let app: Router = Router::new()
+        .route("/", get(async |Provenance(_): Provenance| "never"))
+        .layer(provenance().with_responder(responder));
+    let response = app.oneshot(request(&[])).await.unwrap();
+    assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
+}
+
+#[test]
+fn layer_without_a_header_to_look_at_is_refused() {
+    assert!(provenance().with_headers([]).is_err());
+}
+
+#[tokio::test]
 async fn correlation_id_is_taken_from_the_trace_and_is_no_task() {
     let app = || {
         let handler = async |Attribution(who): Attribution| {
@@ -379,6 +441,17 @@ async fn correlation_id_is_taken_from_the_trace_and_is_no_task() {
         "traceparent",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     );
+    for broken in [
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-<script>alert(1)</script>12345678-0-0",
+    ] {
+        let id = get_ok(
+            app(),
+            &[login, ("traceparent", broken), ("x-request-id", "r-1")],
+        )
+        .await;
+        assert_eq!(id, "\"r-1\"");
+    }
     let id = get_ok(app(), &[login, trace, ("x-request-id", "r-1")]).await;
     assert_eq!(id, "\"4bf92f3577b34da6a3ce929d0e0e4736\"");
     assert_eq!(

@@ -254,3 +254,31 @@ fn canonical_json_is_cpythons_byte_for_byte() {
     assert!(vectors.cases.len() >= 407, "the file lost cases");
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
+
+/// The published RSA and EC keys sign tokens of the provenance shape: as access tokens their signatures hold, and they are
+/// refused for what they are.
+#[test]
+fn rsa_and_ec_signatures_hold_and_provenance_tokens_are_no_access_tokens() {
+    use koherent_tower::{AccessIssuer, AccessVerifier};
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/tokens.json");
+    let text = std::fs::read_to_string(file).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let issuer = &document["alt_configs"]["mixed_jwks"]["issuers"][0];
+    let jwks = issuer["jwks"].to_string();
+    let trusted = AccessIssuer::new(issuer["iss"].as_str().unwrap(), &jwks, ["RS256", "ES256"]);
+    let verifier = AccessVerifier::new("mikro", [trusted.unwrap()]).unwrap();
+    for name in ["rs256-issuers-own-rsa-key", "es256-issuers-own-ec-key"] {
+        let cases = document["cases"].as_array().unwrap().iter();
+        let mut found = cases.filter(|case| case["name"].as_str().unwrap().ends_with(name));
+        let token = found.next().unwrap()["token"].as_str().unwrap();
+        let refused = verifier.verify(token);
+        assert!(
+            matches!(refused, Err(Error::InvalidClaim { claim: "tsk", .. })),
+            "{refused:?}"
+        );
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let other = if signature.starts_with('A') { 'B' } else { 'A' };
+        let flipped = format!("{signed}.{other}{}", &signature[1..]);
+        assert_eq!(verifier.verify(&flipped), Err(Error::BadSignature));
+    }
+}

@@ -6,7 +6,7 @@
 
 use crate::json::{Duplicates, Json, JsonError, parse};
 
-/// How deep arguments may nest. CPython's own limit is near 1000; each level here costs some stack.
+/// How deep arguments may nest: a limit of ours, since each level costs stack. CPython goes to nearly 1000.
 const MAX_DEPTH: usize = 512;
 
 /// The most digits of an integer that CPython reads (`sys.int_info.default_max_str_digits`).
@@ -19,7 +19,7 @@ const MAX_INT_DIGITS: usize = 4300;
 /// # Errors
 ///
 /// The text is not JSON, not UTF-8, has numbers that are not finite, lone surrogates or integers of more than 4300
-/// digits, or nests deeper than 512 levels: no issuer can have hashed it.
+/// digits: no issuer can have hashed it. Or it nests deeper than 512 levels, which is a limit of this library.
 ///
 /// ```
 /// use koherent_core::token::canonical_json;

@@ -49,22 +49,23 @@ impl KeySet {
     /// [`SetupError::NotAKeySet`] where the text is not JSON or has no list `keys`.
     pub fn from_jwks(text: &str) -> Result<Self, SetupError> {
         let document = parse(text.as_bytes(), MAX_DEPTH, Duplicates::LastWins)
-            .map_err(|_| SetupError::NotAKeySet("it is not JSON"))?;
+            .map_err(|error| SetupError::NotAKeySet(error.to_string()))?;
         let Some(Json::Array(entries)) = document.member("keys") else {
-            return Err(SetupError::NotAKeySet("it has no list \"keys\""));
+            return Err(SetupError::NotAKeySet("it has no list \"keys\"".to_owned()));
         };
         let mut keys: Vec<Key> = Vec::with_capacity(entries.len());
         for (position, entry) in entries.iter().enumerate() {
+            let key_id = entry.member("kid");
             match Key::read(entry) {
-                Ok(key) if keys.iter().any(|known| known.is_same_name(&key)) => {
-                    tracing::warn!(
-                        position,
-                        "key skipped: another key has the same id and algorithm"
-                    );
+                Ok(key) if keys.iter().any(|known| known.overlaps(&key)) => {
+                    tracing::warn!(position, ?key_id, "key skipped: another key has its id");
                 }
                 Ok(key) => keys.push(key),
-                Err(why) => tracing::warn!(position, "key skipped: {why}"),
+                Err(why) => tracing::warn!(position, ?key_id, "key skipped: {why}"),
             }
+        }
+        if keys.is_empty() {
+            tracing::warn!("a key set has no usable key: no token of its issuer will be accepted");
         }
         Ok(Self(keys.into()))
     }
@@ -132,8 +133,10 @@ impl Key {
         })
     }
 
-    fn is_same_name(&self, other: &Self) -> bool {
-        self.id == other.id && self.algorithm == other.algorithm
+    /// Whether a token could mean either key. The first one counts then.
+    fn overlaps(&self, other: &Self) -> bool {
+        let algorithms = self.algorithm.as_deref().zip(other.algorithm.as_deref());
+        self.id == other.id && algorithms.is_none_or(|(own, other)| own == other)
     }
 }
 

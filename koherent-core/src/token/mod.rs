@@ -3,7 +3,7 @@
 //! A token is either unverified or verified, and each state is a type:
 //!
 //! ```text
-//! "eyJ0eXAi…" ── UnverifiedToken::parse ──▶ UnverifiedToken     iss and kid, for the log, and nothing else
+//! "eyJ0eXAi…" ── UnverifiedToken::parse ──▶ UnverifiedToken     iss and kid: to find a key, and for the log
 //!             └─ Verifier::verify ────────▶ VerifiedToken       claims, task, actor; only the verifier makes one
 //!                                              ├─ verify_actor(&token, &principal)
 //!                                              └─ verify_args(&token, json_text)
@@ -14,7 +14,7 @@
 //! 1. at most [`MAX_TOKEN_BYTES`];
 //! 2. three segments of strict base64url, header and payload one strict JSON object each;
 //! 3. `alg` is one of the configured algorithms; `none` and HMAC cannot be configured;
-//! 4. no `crit`, no `b64`; `jwk`, `jku`, `x5u` and `x5c` are never looked at;
+//! 4. no `crit`, no `b64` but true, no `typ` but text; `jwk`, `jku`, `x5u` and `x5c` are never looked at;
 //! 5. `kid` is there, `iss` is a trusted issuer, and *that* issuer publishes a usable key of that `kid`;
 //! 6. the signature, by `verify_strict`: no malleability, no small-order or non-canonical points;
 //! 7. every claim is there and of its type; `exp`, `nbf`, `iat` against the clock; `aud` names this service;

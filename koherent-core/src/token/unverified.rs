@@ -14,7 +14,8 @@ pub const MAX_TOKEN_BYTES: usize = 16_384;
 /// How deep the JSON of a token may nest; real tokens nest three levels.
 const MAX_DEPTH: usize = 64;
 
-/// A token that nobody has checked: it tells its issuer and its key id, for the log, and nothing else.
+/// A token that nobody has checked: it tells its issuer and its key id, to find a key and for the log, and whether it can
+/// be verified at all. Of its task it tells nothing.
 ///
 /// ```
 /// use koherent_core::UnverifiedToken;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::claims::Claims;
 use crate::task::Task;
 
-/// A token that passed every check of a [`Verifier`]. Only a verifier makes one; cloning it is cheap.
+/// A token that passed every check of a [`Verifier`](crate::Verifier). Only a verifier makes one; cloning it is cheap.
 ///
 /// ```
 /// use koherent_core::{KeySet, TrustedIssuer, Verifier};

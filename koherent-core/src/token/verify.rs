@@ -178,8 +178,8 @@ impl Verifier {
     pub fn with_leeway(mut self, leeway: Duration) -> Result<Self, SetupError> {
         if leeway > MAX_LEEWAY {
             return Err(SetupError::TooMuchLeeway {
-                given_seconds: leeway.as_secs(),
-                limit_seconds: MAX_LEEWAY.as_secs(),
+                given: leeway,
+                limit: MAX_LEEWAY,
             });
         }
         self.leeway = leeway;

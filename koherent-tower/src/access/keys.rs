@@ -1,5 +1,9 @@
 //! The public keys of an identity provider (JWKS, RFC 7517 §5): RSA, P-256, P-384 and Ed25519.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto::JwtVerifier;
+use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use koherent_core::KeySet;
@@ -9,17 +13,32 @@ use serde_json::{Value, json};
 /// The least bits of an RSA modulus (RFC 7518 §3.3).
 const MIN_RSA_BITS: usize = 2048;
 
-/// The most bits of an RSA modulus: verifying with a larger one takes too long.
-const MAX_RSA_BITS: usize = 8192;
+/// The most bits of an RSA modulus that the verifier takes.
+const MAX_RSA_BITS: usize = 4096;
 
 /// A key that may verify some algorithms.
 pub(super) struct AccessKey {
     id: String,
     algorithms: Vec<Algorithm>,
-    pub(super) key: DecodingKey,
+    key: DecodingKey,
 }
 
 impl AccessKey {
+    /// What checks signatures of that algorithm by this key.
+    pub(super) fn verifier(&self, algorithm: Algorithm) -> Option<Box<dyn JwtVerifier>> {
+        // Named, not the process-wide default: two crypto features in one build leave none, and it panics.
+        (DEFAULT_PROVIDER.verifier_factory)(&algorithm, &self.key).ok()
+    }
+
+    /// Whether a token could mean either key.
+    fn overlaps(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self
+                .algorithms
+                .iter()
+                .any(|algorithm| other.algorithms.contains(algorithm))
+    }
+
     /// Whether this is the key of that id, and may be used with that algorithm.
     pub(super) fn fits(&self, id: &str, algorithm: Algorithm) -> bool {
         self.id == id && self.algorithms.contains(&algorithm)
@@ -33,9 +52,18 @@ pub(super) fn read_keys(document: &str) -> Option<Vec<AccessKey>> {
     let mut keys = Vec::with_capacity(entries.len());
     for (position, entry) in entries.iter().enumerate() {
         match read_key(entry) {
+            Ok(key) if keys.iter().any(|known: &AccessKey| known.overlaps(&key)) => {
+                tracing::warn!(position, key_id = ?key.id, "key skipped: another key has its id");
+            }
             Ok(key) => keys.push(key),
-            Err(why) => tracing::warn!(position, "key skipped: {why}"),
+            Err(why) => {
+                let key_id = entry.get("kid").and_then(Value::as_str);
+                tracing::warn!(position, ?key_id, "key skipped: {why}");
+            }
         }
+    }
+    if keys.is_empty() {
+        tracing::warn!("a key set has no usable key: no token of its issuer will be accepted");
     }
     Some(keys)
 }
@@ -70,11 +98,19 @@ fn read_key(entry: &Value) -> Result<AccessKey, &'static str> {
         }
     }
     let key = DecodingKey::from_jwk(&jwk).map_err(|_| "its parameters cannot be decoded")?;
-    Ok(AccessKey {
+    let key = AccessKey {
         id,
         algorithms,
         key,
-    })
+    };
+    if key
+        .algorithms
+        .iter()
+        .any(|algorithm| key.verifier(*algorithm).is_none())
+    {
+        return Err("its point is not on its curve, or its parameters fit no verifier");
+    }
+    Ok(key)
 }
 
 /// The algorithm of that name, if access tokens can have it. HMAC and `none` are no names here.
@@ -98,10 +134,7 @@ fn algorithms_of(jwk: &Jwk) -> Result<Vec<Algorithm>, &'static str> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match &jwk.algorithm {
         AlgorithmParameters::RSA(rsa) => {
-            let bits = decoded_len(&rsa.n).ok_or("its modulus is not base64url")? * 8;
-            if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-                return Err("its modulus has less than 2048 or more than 8192 bits");
-            }
+            check_rsa(&rsa.n, &rsa.e)?;
             Ok(vec![RS256, RS384, RS512, PS256, PS384, PS512])
         }
         AlgorithmParameters::EllipticCurve(point) => {
@@ -132,10 +165,29 @@ fn algorithms_of(jwk: &Jwk) -> Result<Vec<Algorithm>, &'static str> {
     }
 }
 
-/// How many bytes unpadded base64url stands for, if it is that.
+/// The modulus must be large enough to resist factoring, and the exponent odd and at least 3 (RFC 8017 §3.1).
+fn check_rsa(modulus: &str, exponent: &str) -> Result<(), &'static str> {
+    let modulus = URL_SAFE_NO_PAD
+        .decode(modulus)
+        .map_err(|_| "its modulus is not base64url")?;
+    let exponent = URL_SAFE_NO_PAD
+        .decode(exponent)
+        .map_err(|_| "its exponent is not base64url")?;
+    // RFC 7518 §6.3.1.1: no leading zero bytes, behind which a small modulus could look large.
+    let leading = modulus.first().copied().filter(|byte| *byte != 0);
+    let leading = leading.ok_or("its modulus has a leading zero byte")?;
+    let bits = modulus.len() * 8 - leading.leading_zeros() as usize;
+    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        return Err("its modulus has less than 2048 or more than 4096 bits");
+    }
+    let odd = exponent.last().is_some_and(|byte| byte % 2 == 1);
+    if !odd || exponent.len() > 4 || exponent == [1] || exponent.first() == Some(&0) {
+        return Err("its exponent is not odd, at least 3 and at most 4 bytes");
+    }
+    Ok(())
+}
+
+/// How many bytes a text stands for, if it is unpadded base64url.
 fn decoded_len(text: &str) -> Option<usize> {
-    let plain = text
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    (plain && !text.is_empty() && text.len() % 4 != 1).then_some(text.len() * 3 / 4)
+    URL_SAFE_NO_PAD.decode(text).ok().map(|bytes| bytes.len())
 }

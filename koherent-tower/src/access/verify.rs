@@ -1,111 +1,20 @@
 //! The checks of an access token.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, Validation};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
 use koherent_core::token::MAX_LEEWAY;
 use koherent_core::{
     ClientId, Clock, Error, Issuer, Malformed, Principal, Subject, SystemClock, UnverifiedToken,
 };
 use serde_json::{Map, Value};
 
-use super::keys::{AccessKey, algorithm, read_keys};
-
-/// The `iss` of development tokens. No configuration can name it: only [`AccessVerifier::development`] trusts it.
-pub const DEVELOPMENT_ISSUER: &str = "koherent-development";
-
-/// Why an access verifier cannot be built. It happens at start and is for the operator.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SetupError {
-    /// What is wrong with audience, issuers or key set alike for both kinds of token.
-    #[error(transparent)]
-    Common(#[from] koherent_core::SetupError),
-    /// An algorithm that access tokens cannot have; HMAC and `none` are among them.
-    #[error(
-        "the algorithm {0:?} cannot sign access tokens: give RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or \
-         EdDSA"
-    )]
-    UnknownAlgorithm(String),
-    /// The name of the development issuer stands in a configuration.
-    #[error(
-        "the issuer \"{DEVELOPMENT_ISSUER}\" is for development tokens and cannot be configured"
-    )]
-    DevelopmentIssuer,
-}
-
-/// An identity provider whose access tokens are believed, with its keys and the algorithms it signs with.
-///
-/// ```
-/// use koherent_tower::AccessIssuer;
-///
-/// let jwks = r#"{"keys": []}"#;
-/// assert!(AccessIssuer::new("https://login.example", jwks, ["RS256"]).is_ok());
-/// assert!(AccessIssuer::new("https://login.example", jwks, ["none"]).is_err());
-/// assert!(AccessIssuer::new("https://login.example", jwks, ["HS256"]).is_err());
-/// ```
-pub struct AccessIssuer {
-    issuer: Issuer,
-    algorithms: Vec<Algorithm>,
-    keys: Vec<AccessKey>,
-}
-
-impl AccessIssuer {
-    /// Trusts tokens whose `iss` is exactly `issuer`, signed with one of these algorithms by a key of this JWKS.
-    ///
-    /// # Errors
-    ///
-    /// [`SetupError`]: a blank or reserved issuer, a document that is no JWKS, no or unknown algorithms.
-    pub fn new<'a>(
-        issuer: impl Into<Issuer>,
-        jwks: &str,
-        algorithms: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, SetupError> {
-        let issuer = issuer.into();
-        if issuer.as_str().trim().is_empty() {
-            return Err(koherent_core::SetupError::BlankIssuer.into());
-        }
-        if issuer == DEVELOPMENT_ISSUER {
-            return Err(SetupError::DevelopmentIssuer);
-        }
-        let algorithms = algorithms
-            .into_iter()
-            .map(|name| {
-                algorithm(name).ok_or_else(|| SetupError::UnknownAlgorithm(name.to_owned()))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Self::with_algorithms(issuer, jwks, algorithms)
-    }
-
-    fn with_algorithms(
-        issuer: Issuer,
-        jwks: &str,
-        algorithms: Vec<Algorithm>,
-    ) -> Result<Self, SetupError> {
-        if algorithms.is_empty() {
-            return Err(koherent_core::SetupError::NoAlgorithm.into());
-        }
-        let keys = read_keys(jwks).ok_or(koherent_core::SetupError::NotAKeySet(
-            "it is not JSON, or has no list \"keys\"",
-        ))?;
-        Ok(Self {
-            issuer,
-            algorithms,
-            keys,
-        })
-    }
-}
-
-impl fmt::Debug for AccessIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessIssuer")
-            .field("issuer", &self.issuer)
-            .field("algorithms", &self.algorithms)
-            .finish_non_exhaustive()
-    }
-}
+use super::claims::{Claims, invalid};
+use super::issuer::{AccessIssuer, DEVELOPMENT_ISSUER, SetupError};
+use super::keys::{AccessKey, algorithm};
 
 /// Verifies access tokens for one service.
 ///
@@ -129,6 +38,9 @@ pub struct AccessVerifier {
 impl AccessVerifier {
     /// A verifier for the service called `audience`, trusting these issuers.
     ///
+    /// The audience `"*"` takes tokens meant for any service, and is warned about: a service that received a user's token
+    /// could then use it here.
+    ///
     /// # Errors
     ///
     /// [`SetupError`]: a blank audience, no issuer, or one given twice.
@@ -141,6 +53,11 @@ impl AccessVerifier {
         if audience.trim().is_empty() {
             return Err(Common::BlankAudience.into());
         }
+        if audience == ANY_AUDIENCE {
+            tracing::warn!(
+                "the audience \"*\" accepts access tokens that were meant for other services"
+            );
+        }
         if issuers.is_empty() {
             return Err(Common::NoIssuer.into());
         }
@@ -149,9 +66,6 @@ impl AccessVerifier {
                 return Err(Common::DuplicateIssuer(issuer.to_string()).into());
             }
         }
-        // Two crypto features of jsonwebtoken in one build leave it without a default, and it panics at the first
-        // token. Whoever installed one before us has decided already.
-        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
         let clock = Arc::new(SystemClock);
         Ok(Self {
             audience,
@@ -192,8 +106,8 @@ impl AccessVerifier {
         if leeway > MAX_LEEWAY {
             return Err(SetupError::Common(
                 koherent_core::SetupError::TooMuchLeeway {
-                    given_seconds: leeway.as_secs(),
-                    limit_seconds: MAX_LEEWAY.as_secs(),
+                    given: leeway,
+                    limit: MAX_LEEWAY,
                 },
             ));
         }
@@ -218,7 +132,11 @@ impl AccessVerifier {
     /// The first check that fails names the [`Error`].
     pub fn verify(&self, token: &str) -> Result<Principal, Error> {
         let unverified = UnverifiedToken::parse(token)?;
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Error::UnsupportedAlgorithm)?;
+        let (header, payload) = (object(token, 0)?, object(token, 1)?);
+        let name = header.get("alg").and_then(Value::as_str);
+        let algorithm = name
+            .and_then(algorithm)
+            .ok_or(Error::UnsupportedAlgorithm)?;
         if unverified.asks_for_extensions() {
             return Err(Error::Malformed(Malformed::Header));
         }
@@ -226,24 +144,23 @@ impl AccessVerifier {
             .key_id()
             .filter(|id| !id.is_empty())
             .ok_or(Error::MissingKid)?;
-        let name = unverified
-            .issuer()
-            .ok_or(Error::MissingClaim { claim: "iss" })?;
-        let issuer = self.issuers.iter().find(|known| known.issuer == name);
+        let claims = Claims(&payload);
+        let issuer = claims.required_text("iss")?;
+        let issuer = self.issuers.iter().find(|known| known.issuer == issuer);
         let issuer = issuer.ok_or(Error::UntrustedIssuer)?;
-        if !issuer.algorithms.contains(&header.alg) {
+        if !issuer.algorithms.contains(&algorithm) {
             return Err(Error::UnsupportedAlgorithm);
         }
-        let key = issuer.keys.iter().find(|key| key.fits(key_id, header.alg));
-        let key = key.ok_or(Error::UnknownKey)?;
-        let claims: Map<String, Value> =
-            jsonwebtoken::decode(token, &key.key, &signature_only(header.alg))
-                .map_err(|_| Error::BadSignature)?
-                .claims;
-        self.principal(issuer.issuer.clone(), &Claims(&claims))
+        let key = issuer.keys.iter().find(|key| key.fits(key_id, algorithm));
+        verify_signature(token, key.ok_or(Error::UnknownKey)?, algorithm)?;
+        self.principal(issuer.issuer.clone(), &claims)
     }
 
     fn principal(&self, issuer: Issuer, claims: &Claims<'_>) -> Result<Principal, Error> {
+        // RFC 8725 §3.12: no token of one kind may pass as one of the other.
+        if claims.has("tsk") {
+            return Err(invalid("tsk", "a provenance token is no access token"));
+        }
         let subject = claims.required_text("sub")?;
         let expires = claims
             .date("exp")?
@@ -262,7 +179,7 @@ impl AccessVerifier {
         {
             return Err(Error::NotYetValid);
         }
-        if self.audience != "*" && !audience.contains(&self.audience.as_str()) {
+        if self.audience != ANY_AUDIENCE && !audience.contains(&self.audience.as_str()) {
             return Err(Error::WrongAudience);
         }
         Ok(Principal {
@@ -276,95 +193,28 @@ impl AccessVerifier {
     }
 }
 
-/// What `jsonwebtoken` may decide: the signature, by this one algorithm. The claims are checked by us, who have a clock
-/// and tell a claim of the wrong type from a missing one.
-fn signature_only(algorithm: Algorithm) -> Validation {
-    let mut validation = Validation::new(algorithm);
-    validation.required_spec_claims.clear();
-    validation.leeway = 0;
-    validation.reject_tokens_expiring_in_less_than = 0;
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation.aud = None;
-    validation.iss = None;
-    validation.sub = None;
-    validation.algorithms = vec![algorithm];
-    validation
+/// The audience that takes tokens meant for any service.
+const ANY_AUDIENCE: &str = "*";
+
+/// A segment of a token that has been read strictly before.
+fn object(token: &str, segment: usize) -> Result<Map<String, Value>, Error> {
+    let segment = token.split('.').nth(segment).unwrap_or_default();
+    let malformed = |_| Error::Malformed(Malformed::NotAnObject);
+    let bytes = URL_SAFE_NO_PAD
+        .decode(segment)
+        .map_err(|_| Error::Malformed(Malformed::Base64))?;
+    serde_json::from_slice(&bytes).map_err(malformed)
 }
 
-/// The claims of a token whose signature holds.
-struct Claims<'c>(&'c Map<String, Value>);
-
-impl<'c> Claims<'c> {
-    fn get(&self, claim: &str) -> Option<&'c Value> {
-        self.0.get(claim).filter(|value| !value.is_null())
-    }
-
-    fn text(&self, claim: &'static str) -> Result<Option<&'c str>, Error> {
-        let Some(value) = self.get(claim) else {
-            return Ok(None);
-        };
-        match value.as_str() {
-            Some("") => Err(invalid(claim, "empty")),
-            Some(text) if text.chars().count() > 1000 => {
-                Err(invalid(claim, "longer than 1000 characters"))
-            }
-            Some(text) if text.contains('\0') => Err(invalid(claim, "it contains a NUL")),
-            Some(text) => Ok(Some(text)),
-            None => Err(invalid(claim, "not a string")),
-        }
-    }
-
-    fn required_text(&self, claim: &'static str) -> Result<&'c str, Error> {
-        self.text(claim)?.ok_or(Error::MissingClaim { claim })
-    }
-
-    fn date(&self, claim: &'static str) -> Result<Option<f64>, Error> {
-        let date = |value: &Value| value.as_f64().ok_or(invalid(claim, "not a number"));
-        self.get(claim).map(date).transpose()
-    }
-
-    fn audience(&self) -> Result<Vec<&'c str>, Error> {
-        let not_text = || invalid("aud", "neither a string nor a list of strings");
-        match self
-            .get("aud")
-            .ok_or(Error::MissingClaim { claim: "aud" })?
-        {
-            Value::String(one) => Ok(vec![one]),
-            Value::Array(many) => many
-                .iter()
-                .map(|item| item.as_str().ok_or_else(not_text))
-                .collect(),
-            _ => Err(not_text()),
-        }
-    }
-
-    fn texts(&self, claim: &'static str) -> Result<Vec<String>, Error> {
-        let not_texts = || invalid(claim, "not a list of strings");
-        match self.get(claim) {
-            None => Ok(Vec::new()),
-            Some(Value::Array(many)) => many
-                .iter()
-                .map(|item| item.as_str().map(ToOwned::to_owned).ok_or_else(not_texts))
-                .collect(),
-            Some(_) => Err(not_texts()),
-        }
-    }
-
-    /// Scopes are one string, parted by spaces (RFC 8693 §4.2).
-    fn scopes(&self) -> Result<Vec<String>, Error> {
-        match self.get("scope") {
-            None => Ok(Vec::new()),
-            Some(Value::String(scopes)) => Ok(scopes
-                .split_ascii_whitespace()
-                .map(ToOwned::to_owned)
-                .collect()),
-            Some(_) => Err(invalid("scope", "not a string")),
-        }
-    }
-}
-
-const fn invalid(claim: &'static str, problem: &'static str) -> Error {
-    Error::InvalidClaim { claim, problem }
+/// Lets `jsonwebtoken` check the signature, and nothing else: what it does with headers and claims depends on options and
+/// on types it expects.
+fn verify_signature(token: &str, key: &AccessKey, algorithm: Algorithm) -> Result<(), Error> {
+    let (signed, signature) = token.rsplit_once('.').ok_or(Error::BadSignature)?;
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| Error::BadSignature)?;
+    let verifier = key.verifier(algorithm).ok_or(Error::BadSignature)?;
+    verifier
+        .verify(signed.as_bytes(), &signature)
+        .map_err(|_| Error::BadSignature)
 }
