@@ -7,7 +7,8 @@ use koherent_core::Issuer;
 
 use super::keys::{AccessKey, algorithm, read_keys};
 
-/// The `iss` of development tokens. No configuration can name it: only [`AccessVerifier::development`] trusts it.
+/// The `iss` of development tokens. No configuration can name it: only
+/// [`AccessVerifier::development`](super::AccessVerifier::development) trusts it.
 pub const DEVELOPMENT_ISSUER: &str = "koherent-development";
 
 /// Why an access verifier cannot be built. It happens at start and is for the operator.
