@@ -35,9 +35,11 @@ impl DerefMut for PooledConnection {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        if let Some(mut connection) = self.0.take()
-            && connection.is_broken()
-        {
+        let Some(mut connection) = self.0.take() else {
+            return;
+        };
+        // While a panic unwinds, a job may still use the connection: it cannot be asked, so it does not go back either.
+        if std::thread::panicking() || connection.is_broken() {
             tracing::warn!("a connection came back with an open transaction and was closed");
             drop(Object::take(connection));
         }
