@@ -29,6 +29,17 @@ pub enum Error {
         /// What the database said.
         source: DieselError,
     },
+    /// The history could not be read.
+    #[error(
+        "the history of `{table}` could not be read; `koherent_diesel::check` says what the database lacks (for \
+         `koherent_task`, run the migrations `koherent_diesel::sqlite::MIGRATIONS`)"
+    )]
+    HistoryNotRead {
+        /// The tracked table.
+        table: &'static str,
+        /// What the database said.
+        source: DieselError,
+    },
     /// Fewer or more history rows came to be than rows were changed, so the change was rolled back. A trigger on the
     /// table does that, for instance.
     #[error(
@@ -97,6 +108,7 @@ impl Error {
             Self::Diesel(error)
             | Self::TaskNotWritten(error)
             | Self::HistoryNotWritten { source: error, .. }
+            | Self::HistoryNotRead { source: error, .. }
                 if is_busy(error) =>
             {
                 ErrorCode::Unavailable
@@ -133,6 +145,7 @@ impl Error {
             Self::Diesel(error)
             | Self::TaskNotWritten(error)
             | Self::HistoryNotWritten { source: error, .. }
+            | Self::HistoryNotRead { source: error, .. }
                 if is_busy(error) =>
             {
                 "DATABASE_BUSY"
@@ -143,6 +156,7 @@ impl Error {
                 _ => "DATABASE_FAILED",
             },
             Self::HistoryNotWritten { .. } => "HISTORY_NOT_WRITTEN",
+            Self::HistoryNotRead { .. } => "HISTORY_NOT_READ",
             Self::HistoryIncomplete { .. } => "HISTORY_INCOMPLETE",
             Self::HistoryNotNumbered { .. } => "HISTORY_NOT_NUMBERED",
             Self::KeyChanged { .. } => "KEY_CHANGED",

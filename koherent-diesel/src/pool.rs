@@ -60,7 +60,8 @@ impl fmt::Debug for PooledConnection {
 /// ```
 /// # include!("doctest_setup.rs");
 /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use diesel_async::pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool};
+/// use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, deadpool::Pool};
+/// use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 /// use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 /// use koherent_diesel::AuditedPool;
 /// # let directory = tempfile::tempdir()?;
@@ -73,7 +74,18 @@ impl fmt::Debug for PooledConnection {
 /// #     connection.run_pending_migrations(koherent_diesel::sqlite::MIGRATIONS).unwrap();
 /// # }
 ///
-/// let manager = AsyncDieselConnectionManager::<SyncConnectionWrapper<SqliteConnection>>::new(file);
+/// // SQLite writes one transaction at a time: each connection must be ready to wait for its turn.
+/// let mut config = ManagerConfig::default();
+/// config.custom_setup = Box::new(|file| {
+///     let file = file.to_owned();
+///     Box::pin(async move {
+///         let mut connection = SyncConnectionWrapper::<SqliteConnection>::establish(&file).await?;
+///         let pragmas = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON;";
+///         connection.batch_execute(pragmas).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+///         Ok(connection)
+///     })
+/// });
+/// let manager = AsyncDieselConnectionManager::new_with_config(file, config);
 /// let pool = AuditedPool::new(Pool::builder(manager).build()?);
 ///
 /// let mut conn = pool.get(Attribution::system("nightly-import")).await?;

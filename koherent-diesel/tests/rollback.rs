@@ -243,6 +243,16 @@ fn missing_tables_are_named_with_what_to_do() {
     );
     assert_eq!(state(&mut conn), (vec![], 0));
 
+    let error = koherent_diesel::entries_of(samples::table, 1)
+        .load(&mut conn)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("koherent_diesel::sqlite::MIGRATIONS"),
+        "{error}"
+    );
+
     conn.batch_execute("ALTER TABLE samples_history DROP COLUMN note;")
         .unwrap();
     let mut conn = database.audited(ann());

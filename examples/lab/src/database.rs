@@ -27,7 +27,7 @@ const POOL_SIZE: usize = 8;
 /// Where it is the URL of another database.
 pub fn file_of(url: &str) -> Result<&str> {
     let file = url.strip_prefix("sqlite://").unwrap_or(url);
-    if file.contains("://") {
+    if file.contains("://") || file.starts_with("sqlite:") {
         bail!("`{url}` is no SQLite database: give `sqlite://FILE` or a path with --database-url");
     }
     if file.is_empty() || file == ":memory:" {

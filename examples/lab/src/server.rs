@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -116,8 +116,13 @@ async fn graphiql_asset(
 ///
 /// Where it cannot be had; the message says what to do.
 pub async fn bind(listen: &str) -> Result<TcpListener> {
+    if !listen.contains(':') {
+        bail!("`{listen}` is no address: give HOST:PORT with --listen, such as 127.0.0.1:8080");
+    }
     TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}: stop what listens there, or choose another address with --listen")
+        format!(
+            "cannot listen on {listen}: stop what listens there, or choose another address with --listen"
+        )
     })
 }
 

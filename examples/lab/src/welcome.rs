@@ -49,7 +49,7 @@ Paste this into another shell to register a sample and rename it, signed in as a
 
 LOGIN='Authorization: Bearer {access}'
 TASK='Rekuest-Task: {task}'
-ID=$({create} | tr -dc 0-9)
+ID=$({create} | grep -o '[0-9]*\"}}}}' | tr -dc 0-9)
 {rename}
 
 and this, to ask who did that:

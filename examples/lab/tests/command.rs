@@ -216,6 +216,8 @@ fn demo_without_a_server_says_how_to_start_one() {
 #[test]
 fn port_in_use_is_one_line() {
     let folder = folder();
+    let said = complaint(folder.path(), &["--listen", "8080"]);
+    assert!(said.contains("give HOST:PORT"), "{said}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let said = complaint(folder.path(), &["--listen", &address]);
@@ -330,6 +332,7 @@ fn unusable_databases_and_keys_are_one_line() {
             "cannot open the database `missing/lab.db`",
         ),
         ("postgres://localhost/lab", "is no SQLite database"),
+        ("sqlite:lab.db", "is no SQLite database"),
         ("sqlite://", "names no file"),
     ] {
         let config = [

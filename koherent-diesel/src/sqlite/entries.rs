@@ -39,7 +39,14 @@ pub(crate) fn load_entries(
     sql::for_each_row(connection, &sql, |row| {
         let columns = 1 + ATTRIBUTION_COLUMNS.len() + TASK_COLUMNS.len() + table.columns.len();
         snapshots.push(Snapshot::read(table, values(row, 0, columns), &mut tasks)?);
-        Ok::<_, Error>(())
+        Ok(())
+    })
+    .map_err(|error| match error {
+        Error::Diesel(source) => Error::HistoryNotRead {
+            table: table.name(),
+            source,
+        },
+        other => other,
     })?;
     for at in 0..snapshots.len() {
         let (newer, older) = snapshots.split_at_mut(at + 1);

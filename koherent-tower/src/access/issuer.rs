@@ -24,6 +24,12 @@ pub enum SetupError {
          EdDSA"
     )]
     UnknownAlgorithm(String),
+    /// The list of algorithms is empty.
+    #[error(
+        "no algorithm is accepted: give those that the issuer signs with, of RS256, RS384, RS512, PS256, PS384, PS512, \
+         ES256, ES384 and EdDSA"
+    )]
+    NoAlgorithm,
     /// The name of the development issuer stands in a configuration.
     #[error(
         "the issuer \"{DEVELOPMENT_ISSUER}\" is for development tokens and cannot be configured"
@@ -80,7 +86,7 @@ impl AccessIssuer {
         algorithms: Vec<Algorithm>,
     ) -> Result<Self, SetupError> {
         if algorithms.is_empty() {
-            return Err(koherent_core::SetupError::NoAlgorithm.into());
+            return Err(SetupError::NoAlgorithm);
         }
         let keys = read_keys(jwks).ok_or_else(|| {
             koherent_core::SetupError::NotAKeySet(
