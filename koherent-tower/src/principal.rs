@@ -10,8 +10,7 @@ use tower_layer::Layer;
 use crate::access::AccessVerifier;
 use crate::context::LoginChecked;
 use crate::policy::Presence;
-use crate::provenance::log_refusal;
-use crate::rejection::{Rejection, Responder, TokenKind};
+use crate::rejection::{Rejection, Responder, TokenKind, log_refusal};
 use crate::service::{Check, Gate};
 
 /// Takes `Authorization: Bearer` (RFC 6750 §2.1), verifies the access token, and puts a

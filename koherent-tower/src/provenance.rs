@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
-use koherent_core::{
-    Attribution, Error, Principal, UnverifiedToken, VerifiedToken, Verifier, verify_actor,
-};
+use koherent_core::{Attribution, Principal, VerifiedToken, Verifier, verify_actor};
 use tower_layer::Layer;
 
 use crate::context::{LoginChecked, ProvenanceChecked};
 use crate::policy::Presence;
-use crate::rejection::{Rejection, Responder, TokenKind};
+use crate::rejection::{Rejection, Responder, TokenKind, log_refusal};
 use crate::service::{Check, Gate};
 
 /// The headers that are looked at, in this order.
@@ -270,12 +268,4 @@ fn correlation_id(headers: &HeaderMap) -> Option<&str> {
         .trim();
     let id = id.get(..MAX_CORRELATION_ID).unwrap_or(id);
     (!id.is_empty()).then_some(id)
-}
-
-/// Says in the log whose token was refused, as the token itself says it, escaped: nothing of this is known to be true.
-pub(crate) fn log_refusal(kind: TokenKind, token: &str, error: &Error) {
-    let unverified = UnverifiedToken::parse(token).ok();
-    let issuer = unverified.as_ref().and_then(UnverifiedToken::issuer);
-    let key_id = unverified.as_ref().and_then(UnverifiedToken::key_id);
-    tracing::warn!(?issuer, ?key_id, reason = error.reason(), "{kind} refused");
 }

@@ -1,11 +1,11 @@
-//! From what went wrong to the response: the only place that names a status.
+//! From what went wrong to the log and the response: the only place that names a status.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use koherent_core::{Error, ErrorCode};
+use koherent_core::{Error, ErrorCode, UnverifiedToken};
 use serde_json::json;
 
 /// Why a layer answered a request itself.
@@ -240,6 +240,14 @@ impl std::fmt::Debug for Responder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Responder(..)")
     }
+}
+
+/// Says in the log whose token was refused, as the token itself says it, escaped: nothing of this is known to be true.
+pub(crate) fn log_refusal(kind: TokenKind, token: &str, error: &Error) {
+    let unverified = UnverifiedToken::parse(token).ok();
+    let issuer = unverified.as_ref().and_then(UnverifiedToken::issuer);
+    let key_id = unverified.as_ref().and_then(UnverifiedToken::key_id);
+    tracing::warn!(?issuer, ?key_id, reason = error.reason(), "{kind} refused");
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::Value;
 
-use crate::schema::{samples, samples_history};
+use crate::schema::samples;
 
 /// A sample, present or as it was when it was deleted.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -24,42 +24,6 @@ pub struct Sample {
     pub metadata: Option<Value>,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
-}
-
-/// The last image of a sample in its history.
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = samples_history)]
-pub struct SampleSnapshot {
-    id: i64,
-    name: String,
-    note: Option<String>,
-    owner: String,
-    mass: Option<f64>,
-    metadata: Option<Value>,
-    created_at: DateTime<Utc>,
-}
-
-impl From<SampleSnapshot> for Sample {
-    fn from(snapshot: SampleSnapshot) -> Self {
-        let SampleSnapshot {
-            id,
-            name,
-            note,
-            owner,
-            mass,
-            metadata,
-            created_at,
-        } = snapshot;
-        Self {
-            id,
-            name,
-            note,
-            owner,
-            mass,
-            metadata,
-            created_at,
-        }
-    }
 }
 
 /// A whole row, with what is nobody's business.

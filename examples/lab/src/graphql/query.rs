@@ -7,7 +7,7 @@ use koherent_core::ErrorCode;
 use koherent_juniper::Error;
 
 use super::{Lab, SampleNode};
-use crate::model::{Sample, SampleSnapshot};
+use crate::model::Sample;
 use crate::schema::{samples, samples_history};
 
 /// The root of queries.
@@ -52,8 +52,16 @@ impl Query {
                     .and(samples_history::history_kind.eq("-")),
             )
             .order(samples_history::history_id.desc())
-            .select(SampleSnapshot::as_select())
-            .first(&mut conn)
+            .select((
+                samples_history::id,
+                samples_history::name,
+                samples_history::note,
+                samples_history::owner,
+                samples_history::mass,
+                samples_history::metadata,
+                samples_history::created_at,
+            ))
+            .first::<Sample>(&mut conn)
             .await
             .optional()?;
         Ok(last.map(SampleNode::gone))
