@@ -99,6 +99,9 @@ pub enum Error {
     /// The issuer publishes no usable key of this `kid`.
     #[error("the issuer has no usable key of that id")]
     UnknownKey,
+    /// The issuer's keys, or newer ones, cannot be had now: whether the token is good cannot be said.
+    #[error("the issuer's keys cannot be loaded at the moment")]
+    KeysUnavailable,
     /// The Ed25519 signature does not verify strictly (RFC 8032 §5.1.7).
     #[error("the token's signature does not verify")]
     BadSignature,
@@ -111,6 +114,15 @@ pub enum Error {
     /// `aud` does not name this service.
     #[error("the token is not meant for this service")]
     WrongAudience,
+    /// The token's id is on the revocation list (access tokens).
+    #[error("the token has been revoked")]
+    Revoked,
+    /// The revocation list was never loaded (access tokens): whether the token is revoked cannot be said.
+    #[error("the revocation list cannot be loaded at the moment")]
+    RevocationsUnavailable,
+    /// The organization is none of those that may use the service, or the token names none (access tokens).
+    #[error("the token's organization may not use this service")]
+    OrganizationNotAllowed,
     /// The token's actor is not the authenticated principal ([`verify_actor`](crate::verify_actor)).
     #[error("the token was issued to another actor than the one calling")]
     ActorMismatch,
@@ -130,7 +142,10 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::ActorMismatch | Self::ArgsMismatch => ErrorCode::PermissionDenied,
+            Self::ActorMismatch | Self::ArgsMismatch | Self::OrganizationNotAllowed => {
+                ErrorCode::PermissionDenied
+            }
+            Self::KeysUnavailable | Self::RevocationsUnavailable => ErrorCode::Unavailable,
             Self::TooLarge { .. } => ErrorCode::BadRequest,
             Self::Malformed(_)
             | Self::UnsupportedAlgorithm
@@ -142,7 +157,8 @@ impl Error {
             | Self::BadSignature
             | Self::Expired
             | Self::NotYetValid
-            | Self::WrongAudience => ErrorCode::Unauthenticated,
+            | Self::WrongAudience
+            | Self::Revoked => ErrorCode::Unauthenticated,
         }
     }
 
@@ -162,10 +178,14 @@ impl Error {
             Self::InvalidClaim { .. } => "INVALID_CLAIM",
             Self::UntrustedIssuer => "UNTRUSTED_ISSUER",
             Self::UnknownKey => "UNKNOWN_KEY",
+            Self::KeysUnavailable => "KEYS_UNAVAILABLE",
             Self::BadSignature => "BAD_SIGNATURE",
             Self::Expired => "EXPIRED",
             Self::NotYetValid => "NOT_YET_VALID",
             Self::WrongAudience => "WRONG_AUDIENCE",
+            Self::Revoked => "REVOKED",
+            Self::RevocationsUnavailable => "REVOCATIONS_UNAVAILABLE",
+            Self::OrganizationNotAllowed => "ORGANIZATION_NOT_ALLOWED",
             Self::ActorMismatch => "ACTOR_MISMATCH",
             Self::ArgsMismatch => "ARGS_MISMATCH",
         }
@@ -208,6 +228,9 @@ pub enum SetupError {
     /// An issuer's name is empty or blank.
     #[error("an issuer's name is blank: give the exact `iss` of its tokens")]
     BlankIssuer,
+    /// An issuer's name begins or ends with a blank: it is compared byte for byte, and would never match.
+    #[error("the issuer {0:?} begins or ends with a blank: give the exact `iss` of its tokens")]
+    PaddedIssuer(String),
     /// The same issuer was given twice; keys are never merged.
     #[error("the issuer \"{0}\" is given twice: put its keys into one key set")]
     DuplicateIssuer(String),
@@ -227,6 +250,37 @@ pub enum SetupError {
         /// The most there may be.
         limit: Duration,
     },
+    /// A key file cannot be read.
+    #[error("cannot read the file `{path}`: {problem}")]
+    UnreadableFile {
+        /// The file.
+        path: String,
+        /// What the system says, or what is wrong with it.
+        problem: String,
+    },
+    /// A URL that no keys are fetched from.
+    #[error("cannot fetch from {url:?}: {problem}")]
+    UnusableUrl {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// An interval that is too short or too long.
+    #[error("an interval of {given:?} cannot be used: give {shortest:?} to {longest:?}")]
+    UnusableInterval {
+        /// What was asked for.
+        given: Duration,
+        /// The shortest there may be.
+        shortest: Duration,
+        /// The longest there may be.
+        longest: Duration,
+    },
+    /// The text is no revocation list.
+    #[error(
+        "this is no revocation list: {0}; expected {{\"revoked\": [...]}} or a list, of token ids"
+    )]
+    NotARevocationList(String),
     /// The text is no JWKS (RFC 7517 §5).
     #[error("this is no JSON Web Key Set: {0}; expected {{\"keys\": [...]}}")]
     NotAKeySet(String),

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::SetupError;
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -89,6 +91,30 @@ text_id! {
     /// ```
     Issuer
 }
+impl Issuer {
+    /// An issuer from a configuration, if tokens can have it: it is compared byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::BlankIssuer`], and [`SetupError::PaddedIssuer`] where it begins or ends with white space.
+    ///
+    /// ```
+    /// use koherent_core::Issuer;
+    /// assert!(Issuer::from("rekuest").checked().is_ok());
+    /// assert!(Issuer::from("rekuest ").checked().is_err());
+    /// ```
+    pub fn checked(self) -> Result<Self, SetupError> {
+        let name = self.as_str();
+        if name.trim().is_empty() {
+            Err(SetupError::BlankIssuer)
+        } else if name.trim() != name {
+            Err(SetupError::PaddedIssuer(name.to_owned()))
+        } else {
+            Ok(self)
+        }
+    }
+}
+
 text_id! {
     /// Through which application: an OAuth 2.0 `client_id` (RFC 6749 §2.2).
     ///

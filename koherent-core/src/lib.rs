@@ -8,9 +8,12 @@ mod entry;
 mod error;
 mod id;
 mod json;
+pub mod metrics;
 #[cfg(feature = "mint")]
 pub mod mint;
 mod principal;
+mod revocation;
+pub mod source;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -23,6 +26,8 @@ pub use entry::HistoryEntry;
 pub use error::{Error, ErrorCode, Malformed, SetupError};
 pub use id::{ClientId, Issuer, Organization, Subject, TaskId, TokenId};
 pub use principal::Principal;
+pub use revocation::RevocationList;
+pub use source::KeySource;
 pub use task::{Task, TaskRecord};
 pub use token::{
     Algorithm, KeySet, TrustedIssuer, UnverifiedToken, VerifiedToken, Verifier, verify_actor,

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Map, Value, json};
 
-use crate::token::{ARGS_HASH_ALGORITHM, JsonError, KeySet, TrustedIssuer, Verifier, args_hash};
+use crate::source::KeySource;
+use crate::token::{ARGS_HASH_ALGORITHM, JsonError, TrustedIssuer, Verifier, args_hash};
 
 /// An issuer that holds its private key here.
 ///
@@ -52,10 +53,13 @@ impl TokenIssuer {
 
     /// The issuer with its public key set, to be trusted by a verifier.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "the document above is a key set")]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "a caller that gives a blank name is told so"
+    )]
     pub fn trusted(&self) -> TrustedIssuer {
-        let keys = KeySet::from_jwks(&self.jwks()).expect("the document above is a key set");
-        TrustedIssuer::new(self.name.as_str(), keys)
+        TrustedIssuer::new(self.name.as_str(), KeySource::inline(self.jwks()))
+            .expect("the document above is a key set")
     }
 
     /// A verifier that trusts this issuer alone.

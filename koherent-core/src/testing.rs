@@ -33,26 +33,37 @@ pub fn test_issuer(name: &str) -> TokenIssuer {
 /// assert_eq!(clock.since_epoch().as_secs(), 1_790_000_002);
 /// ```
 #[derive(Debug)]
-pub struct TestClock(Mutex<SystemTime>);
+pub struct TestClock(Mutex<Moment>);
+
+#[derive(Debug)]
+struct Moment {
+    now: SystemTime,
+    monotonic: Duration,
+}
 
 impl TestClock {
     /// A clock that shows that second since 1970.
     #[must_use]
     pub fn at(seconds: u64) -> Self {
-        Self(Mutex::new(UNIX_EPOCH + Duration::from_secs(seconds)))
+        Self(Mutex::new(Moment {
+            now: UNIX_EPOCH + Duration::from_secs(seconds),
+            monotonic: Duration::ZERO,
+        }))
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass.
     pub fn advance(&self, by: Duration) {
-        *self.lock() += by;
+        let mut moment = self.lock();
+        moment.now += by;
+        moment.monotonic += by;
     }
 
-    /// Moves the clock back.
+    /// Sets the clock back, as an operator does: no time passes.
     pub fn set_back(&self, by: Duration) {
-        *self.lock() -= by;
+        self.lock().now -= by;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, SystemTime> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Moment> {
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -61,6 +72,10 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> SystemTime {
-        *self.lock()
+        self.lock().now
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.lock().monotonic
     }
 }

@@ -1,31 +1,45 @@
-//! The two states of a response: the inner service works on it, or it has been refused.
+//! The three states of a response: keys are loaded, the inner service works on it, or it has been refused.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
+use http::request::Parts;
+use http::{Request, Response};
 use http_body_util::{Either, Full};
 use koherent_core::Attribution;
+use koherent_core::source::Refresh;
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
+use tower_service::Service;
 use tracing::Span;
 
 use crate::context::{CURRENT, current};
-use crate::service::ResponseBody;
+use crate::refresh;
+use crate::service::{Check, Decision, ResponseBody};
+
+/// How often one request waits for a load: for keys, and for revocations.
+const MOST_LOADS: u8 = 2;
 
 pin_project! {
     /// The response of a [`Gate`](crate::Gate).
-    pub struct ResponseFuture<F> {
+    pub struct ResponseFuture<S, C, B>
+    where
+        S: Service<Request<B>>,
+    {
         #[pin]
-        state: State<F>,
+        state: State<S::Future, S, C, B>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<F> {
+    enum State<F, S, C, B> {
+        Waiting {
+            load: Refresh,
+            deferred: Option<Deferred<S, C, B>>,
+        },
         PassedOn {
             #[pin]
             inner: TaskLocalFuture<Option<Attribution>, F>,
@@ -37,10 +51,58 @@ pin_project! {
     }
 }
 
-impl<F: Future> ResponseFuture<F> {
-    /// Calls the inner service, and later polls it, within the scope of the attribution: this one, or that of an outer
-    /// layer.
-    pub(crate) fn passed_on(attribution: Option<Attribution>, call: impl FnOnce() -> F) -> Self {
+/// A request that waits, with everything it needs to go on.
+pub(crate) struct Deferred<S, C, B> {
+    inner: S,
+    check: C,
+    parts: Parts,
+    body: B,
+    loads: u8,
+}
+
+impl<S, C, B> Deferred<S, C, B> {
+    pub(crate) const fn new(inner: S, check: C, parts: Parts, body: B) -> Self {
+        Self {
+            inner,
+            check,
+            parts,
+            body,
+            loads: 1,
+        }
+    }
+}
+
+impl<S: Service<Request<B>>, C: Check, B> Deferred<S, C, B> {
+    /// Decides again, now that something has been loaded.
+    fn resume(mut self) -> State<S::Future, S, C, B> {
+        let may_wait = self.loads < MOST_LOADS;
+        match self.check.check(&mut self.parts, may_wait) {
+            Decision::PassOn(attribution) => {
+                let request = Request::from_parts(self.parts, self.body);
+                State::passed_on(attribution, || self.inner.call(request))
+            }
+            Decision::Refuse(rejection) => State::Rejected {
+                response: Some(self.check.responder().respond(rejection)),
+            },
+            Decision::LoadFirst(load) => {
+                self.loads += 1;
+                State::waiting(load, self)
+            }
+        }
+    }
+}
+
+impl<F, S, C, B> State<F, S, C, B> {
+    fn waiting(load: Refresh, deferred: Deferred<S, C, B>) -> Self {
+        refresh::begin(load.clone());
+        let deferred = Some(deferred);
+        Self::Waiting { load, deferred }
+    }
+
+    fn passed_on(attribution: Option<Attribution>, call: impl FnOnce() -> F) -> Self
+    where
+        F: Future,
+    {
         let span = match attribution.as_ref().and_then(Attribution::task) {
             Some(task) => {
                 tracing::info_span!("task", task_id = %task.task_id, issuer = %task.issuer)
@@ -50,8 +112,29 @@ impl<F: Future> ResponseFuture<F> {
         let attribution = attribution.or_else(current);
         let inner = CURRENT.sync_scope(attribution.clone(), || span.in_scope(call));
         let inner = CURRENT.scope(attribution, inner);
+        Self::PassedOn { inner, span }
+    }
+}
+
+impl<S: Service<Request<B>>, C, B> ResponseFuture<S, C, B> {
+    /// Waits for the load, and decides then.
+    pub(crate) fn waiting(load: Refresh, deferred: Deferred<S, C, B>) -> Self {
         Self {
-            state: State::PassedOn { inner, span },
+            state: State::waiting(load, deferred),
+        }
+    }
+
+    /// Calls the inner service, and later polls it, within the scope of the attribution: this one, or that of an outer
+    /// layer.
+    pub(crate) fn passed_on(
+        attribution: Option<Attribution>,
+        call: impl FnOnce() -> S::Future,
+    ) -> Self
+    where
+        S::Future: Future,
+    {
+        Self {
+            state: State::passed_on(attribution, call),
         }
     }
 
@@ -64,30 +147,38 @@ impl<F: Future> ResponseFuture<F> {
     }
 }
 
-impl<F, B, E> Future for ResponseFuture<F>
+impl<S, C, ReqBody, ResBody> Future for ResponseFuture<S, C, ReqBody>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    C: Check,
 {
-    type Output = Result<Response<ResponseBody<B>>, E>;
+    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::PassedOn { inner, span } => {
-                let _entered = span.enter();
-                let response = ready!(inner.poll(cx))?;
-                Poll::Ready(Ok(response.map(Either::Left)))
-            }
-            StateProjection::Rejected { response } => {
-                let response = response
-                    .take()
-                    .expect("a future is not polled after it is ready");
-                Poll::Ready(Ok(response.map(|body| Either::Right(Full::new(body)))))
-            }
+        const POLLED_AGAIN: &str = "a future is not polled after it is ready";
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Waiting { load, deferred } => {
+                    ready!(Pin::new(load).poll(cx));
+                    deferred.take().expect(POLLED_AGAIN).resume()
+                }
+                StateProjection::PassedOn { inner, span } => {
+                    let _entered = span.enter();
+                    let response = ready!(inner.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(Either::Left)));
+                }
+                StateProjection::Rejected { response } => {
+                    let response = response.take().expect(POLLED_AGAIN);
+                    return Poll::Ready(Ok(response.map(|body| Either::Right(Full::new(body)))));
+                }
+            };
+            state.set(next);
         }
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
+impl<S: Service<Request<B>>, C, B> fmt::Debug for ResponseFuture<S, C, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

@@ -2,13 +2,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access;
+#[cfg(feature = "config")]
+pub mod config;
 mod context;
 #[cfg(feature = "axum")]
 pub mod extract;
+#[cfg(feature = "__fetch")]
+mod fetch;
 mod future;
 mod policy;
 mod principal;
 mod provenance;
+mod refresh;
 mod rejection;
 mod service;
 
@@ -16,6 +21,8 @@ pub use access::{AccessIssuer, AccessVerifier};
 pub use context::{LoginChecked, ProvenanceChecked, current};
 #[cfg(feature = "axum")]
 pub use extract::{Attribution, Principal, Provenance};
+#[cfg(feature = "__fetch")]
+pub use fetch::HttpFetcher;
 pub use future::ResponseFuture;
 pub use policy::Presence;
 pub use principal::{PrincipalLayer, PrincipalService};

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use koherent_core::Attribution;
+use koherent_core::source::Need;
 use tower_layer::Layer;
 
 use crate::access::AccessVerifier;
-use crate::context::LoginChecked;
+use crate::context::{LoginChecked, ProvenanceChecked};
 use crate::policy::Presence;
+use crate::refresh;
 use crate::rejection::{Rejection, Responder, TokenKind, log_refusal};
-use crate::service::{Check, Gate};
+use crate::service::{Check, Decision, Gate};
 
 /// Takes `Authorization: Bearer` (RFC 6750 §2.1), verifies the access token, and puts a
 /// [`Principal`](koherent_core::Principal) into the request's extensions.
@@ -20,9 +21,9 @@ use crate::service::{Check, Gate};
 ///
 /// ```
 /// use koherent_tower::{AccessVerifier, AccessIssuer, PrincipalLayer, Presence};
-/// # let jwks = r#"{"keys": []}"#;
+/// # let keys = koherent_core::KeySource::inline(r#"{"keys": []}"#);
 ///
-/// let login = AccessIssuer::new("https://login.example", jwks, ["RS256"])?;
+/// let login = AccessIssuer::new("https://login.example", keys, ["RS256"])?;
 /// let layer = PrincipalLayer::new(AccessVerifier::new("lab", [login])?).with_presence(Presence::Required);
 /// # Ok::<(), koherent_tower::access::SetupError>(())
 /// ```
@@ -77,21 +78,39 @@ impl<S> Layer<S> for PrincipalLayer {
 }
 
 impl Check for PrincipalCheck {
-    fn check(&self, request: &mut http::request::Parts) -> Result<Option<Attribution>, Rejection> {
-        let Some(token) = bearer_token(&request.headers)? else {
+    fn check(&self, request: &mut http::request::Parts, may_wait: bool) -> Decision {
+        let checked = &request.extensions;
+        if checked.get::<ProvenanceChecked>().is_some() && checked.get::<LoginChecked>().is_none() {
+            return Rejection::NoLoginLayer.into();
+        }
+        let token = match bearer_token(&request.headers) {
+            Ok(token) => token,
+            Err(rejection) => return rejection.into(),
+        };
+        let Some(token) = token else {
             if self.presence == Presence::Required {
-                return Err(Rejection::Missing(TokenKind::AccessToken));
+                return Rejection::Missing(TokenKind::AccessToken).into();
             }
             self.mark(request);
-            return Ok(None);
+            return Decision::PassOn(None);
         };
-        let principal = self.verifier.verify(token).map_err(|error| {
-            log_refusal(TokenKind::AccessToken, token, &error);
-            Rejection::AccessToken(error)
-        })?;
-        self.mark(request);
-        request.extensions.insert(principal);
-        Ok(None)
+        let (verdict, need) = self.verifier.verdict(token);
+        match need {
+            Need::First(refresh) if may_wait => return Decision::LoadFirst(refresh),
+            Need::First(refresh) | Need::Beside(refresh) => refresh::begin(refresh),
+            Need::Nothing => {}
+        }
+        match verdict {
+            Ok(principal) => {
+                self.mark(request);
+                request.extensions.insert(principal);
+                Decision::PassOn(None)
+            }
+            Err(error) => {
+                log_refusal(TokenKind::AccessToken, token, &error);
+                Rejection::AccessToken(error).into()
+            }
+        }
     }
 
     fn responder(&self) -> &Responder {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
+use koherent_core::source::Need;
 use koherent_core::{Attribution, Principal, VerifiedToken, Verifier, verify_actor};
 use tower_layer::Layer;
 
 use crate::context::{LoginChecked, ProvenanceChecked};
 use crate::policy::Presence;
+use crate::refresh;
 use crate::rejection::{Rejection, Responder, TokenKind, log_refusal};
-use crate::service::{Check, Gate};
+use crate::service::{Check, Decision, Gate};
 
 /// The headers that are looked at, in this order.
 pub const DEFAULT_HEADERS: [HeaderName; 4] = [
@@ -31,7 +33,7 @@ const MAX_CORRELATION_ID: usize = 128;
 /// use axum::{Router, routing::get};
 /// use koherent_tower::{Presence, PrincipalLayer, ProvenanceLayer};
 /// # use koherent_tower::{AccessIssuer, AccessVerifier};
-/// # let login = AccessIssuer::new("https://login.example", r#"{"keys": []}"#, ["RS256"])?;
+/// # let login = AccessIssuer::new("https://login.example", koherent_core::KeySource::inline(r#"{"keys": []}"#), ["RS256"])?;
 /// # let access_verifier = AccessVerifier::new("lab", [login])?;
 /// # let verifier = koherent_core::testing::test_issuer("rekuest").verifier("lab");
 ///
@@ -160,22 +162,36 @@ impl<S> Layer<S> for ProvenanceLayer {
 }
 
 impl Check for ProvenanceCheck {
-    fn check(&self, request: &mut http::request::Parts) -> Result<Option<Attribution>, Rejection> {
-        let token = self.token(&request.headers)?;
-        let token = token.map(|token| self.verify(token)).transpose()?;
-        if token.is_none() && self.presence == Presence::Required {
-            return Err(Rejection::Missing(TokenKind::ProvenanceToken));
+    fn check(&self, request: &mut http::request::Parts, may_wait: bool) -> Decision {
+        let token = match self.token(request) {
+            Ok(token) => token,
+            Err(rejection) => return rejection.into(),
+        };
+        let token = match token.map(|token| (token, self.verifier.verdict(token))) {
+            None => None,
+            Some((_, (_, Need::First(refresh)))) if may_wait => {
+                return Decision::LoadFirst(refresh);
+            }
+            Some((token, (verdict, need))) => {
+                if let Need::First(refresh) | Need::Beside(refresh) = need {
+                    refresh::begin(refresh);
+                }
+                match verdict {
+                    Ok(verified) => Some(verified),
+                    Err(error) => {
+                        log_refusal(TokenKind::ProvenanceToken, token, &error);
+                        return Rejection::ProvenanceToken(error).into();
+                    }
+                }
+            }
+        };
+        match self.attribution(request, token.as_ref()) {
+            Ok(attribution) => {
+                self.hand_on(request, token, attribution.as_ref());
+                Decision::PassOn(attribution)
+            }
+            Err(rejection) => rejection.into(),
         }
-        let attribution = self.attribution(request, token.as_ref())?;
-        request.extensions.insert(ProvenanceChecked);
-        request.extensions.insert(self.responder.clone());
-        if let Some(token) = token {
-            request.extensions.insert(token);
-        }
-        if let Some(attribution) = &attribution {
-            request.extensions.insert(attribution.clone());
-        }
-        Ok(attribution)
     }
 
     fn responder(&self) -> &Responder {
@@ -184,21 +200,41 @@ impl Check for ProvenanceCheck {
 }
 
 impl ProvenanceCheck {
-    fn verify(&self, token: &str) -> Result<VerifiedToken, Rejection> {
-        self.verifier.verify(token).map_err(|error| {
-            log_refusal(TokenKind::ProvenanceToken, token, &error);
-            Rejection::ProvenanceToken(error)
-        })
+    fn hand_on(
+        &self,
+        request: &mut http::request::Parts,
+        token: Option<VerifiedToken>,
+        attribution: Option<&Attribution>,
+    ) {
+        request.extensions.insert(ProvenanceChecked);
+        request.extensions.insert(self.responder.clone());
+        if let Some(token) = token {
+            request.extensions.insert(token);
+        }
+        if let Some(attribution) = attribution {
+            request.extensions.insert(attribution.clone());
+        }
     }
 
     /// The one token there may be, over all the headers.
-    fn token<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, Rejection> {
+    fn token<'h>(&self, request: &'h http::request::Parts) -> Result<Option<&'h str>, Rejection> {
+        let (headers, checked) = (&request.headers, &request.extensions);
+        // Found at the first request of any kind, not at the first task weeks later.
+        if self.binding == Binding::Required
+            && checked.get::<LoginChecked>().is_none()
+            && checked.get::<Principal>().is_none()
+        {
+            return Err(Rejection::NoLoginLayer);
+        }
         if self.misnamed.iter().any(|name| headers.contains_key(name)) {
             return Err(Rejection::Misnamed(TokenKind::ProvenanceToken));
         }
         let mut values = self.headers.iter().flat_map(|name| headers.get_all(name));
         let Some(value) = values.next() else {
-            return Ok(None);
+            return match self.presence {
+                Presence::Optional => Ok(None),
+                Presence::Required => Err(Rejection::Missing(TokenKind::ProvenanceToken)),
+            };
         };
         if values.next().is_some() {
             return Err(Rejection::Repeated(TokenKind::ProvenanceToken));
@@ -220,23 +256,35 @@ impl ProvenanceCheck {
             (Some(principal), None) => Attribution::of(principal.clone()),
             (Some(principal), Some(token)) => {
                 if self.binding == Binding::Required {
-                    verify_actor(token, principal).map_err(Rejection::ProvenanceToken)?;
+                    bind(token, principal)?;
                 }
                 Attribution::of(principal.clone()).with_unbound_task(token)
             }
             (None, Some(token)) if self.binding == Binding::OptedOut => {
                 Attribution::of(actor(token)).with_unbound_task(token)
             }
-            (None, Some(_)) if request.extensions.get::<LoginChecked>().is_some() => {
-                return Err(Rejection::TokenWithoutLogin);
-            }
-            (None, Some(_)) => return Err(Rejection::NoLoginLayer),
+            (None, Some(_)) => return Err(Rejection::TokenWithoutLogin),
         };
         Ok(Some(match correlation_id(&request.headers) {
             Some(id) => attribution.with_correlation_id(id),
             None => attribution,
         }))
     }
+}
+
+/// Binds the token to the principal. The log says which part differs; the client is told only that one does.
+fn bind(token: &VerifiedToken, principal: &Principal) -> Result<(), Rejection> {
+    verify_actor(token, principal).map_err(|error| {
+        let task = token.task();
+        tracing::warn!(
+            task_id = %task.task_id, reason = error.reason(),
+            token_subject = %task.agent, login_subject = %principal.subject,
+            token_client = %task.agent_client_id, login_client = ?principal.client,
+            token_actor_issuer = ?token.claims().actor_issuer, login_issuer = %principal.issuer,
+            "provenance token refused: its actor (`act.sub`, `act.cid`, and `act.iss` where given) is not who is signed in"
+        );
+        Rejection::ProvenanceToken(error)
+    })
 }
 
 /// The actor that a token names, as a principal.

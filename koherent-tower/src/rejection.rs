@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use koherent_core::{Error, ErrorCode, UnverifiedToken};
 use serde_json::json;
@@ -143,18 +143,8 @@ impl Rejection {
                 "A provenance token holds only together with an access token: send both."
             }
             (_, ErrorCode::BadRequest) => "The header with the token cannot be read.",
-            (Self::ProvenanceToken(Error::ArgsMismatch), _) => {
-                "These are not the arguments of the task."
-            }
-            (Self::ProvenanceToken(_), ErrorCode::PermissionDenied) => {
-                "This task was given to another actor than the one that is signed in."
-            }
-            (Self::ProvenanceToken(_), ErrorCode::Unauthenticated) => {
-                "The provenance token is not valid: get a new one for this task."
-            }
-            (Self::AccessToken(_), ErrorCode::Unauthenticated) => {
-                "The access token is not valid: sign in again."
-            }
+            (Self::AccessToken(error), _) => access_text(error),
+            (Self::ProvenanceToken(error), _) => provenance_text(error),
             _ => "The service is not set up correctly.",
         }
     }
@@ -180,15 +170,82 @@ impl Rejection {
             HeaderValue::from_static("application/problem+json"),
         );
         if status == StatusCode::UNAUTHORIZED {
+            let text = self.public_text();
             let challenge = match self {
                 Self::AccessToken(_) | Self::ProvenanceToken(_) => {
-                    "Bearer realm=\"koherent\", error=\"invalid_token\""
+                    format!(
+                        "Bearer realm=\"koherent\", error=\"invalid_token\", error_description=\"{text}\""
+                    )
                 }
-                _ => "Bearer realm=\"koherent\"",
+                _ => "Bearer realm=\"koherent\"".to_owned(),
             };
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            if let Ok(challenge) = HeaderValue::from_maybe_shared(Bytes::from(challenge)) {
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
         }
         response
+    }
+}
+
+/// When to try again where keys could not be loaded: they are not asked for again before.
+const RETRY_SECONDS: &str = "10";
+
+/// What a client should do about its access token: a new one, another one, or wait.
+const fn access_text(error: &Error) -> &'static str {
+    match error {
+        Error::Expired => "The access token has expired: sign in again.",
+        Error::Revoked => "The access token has been revoked: sign in again.",
+        Error::NotYetValid => {
+            "The access token is not valid yet: the clocks of its issuer and of this service disagree."
+        }
+        Error::KeysUnavailable | Error::RevocationsUnavailable => {
+            "The access token cannot be checked at the moment: try again in a few seconds."
+        }
+        Error::OrganizationNotAllowed => {
+            "The access token's organization may not use this service."
+        }
+        Error::UntrustedIssuer | Error::UnknownKey | Error::UnsupportedAlgorithm => {
+            "The access token is from an issuer, or signed with a key or algorithm, that this service does not accept: a \
+             new one of the same kind will not help."
+        }
+        Error::WrongAudience => {
+            "The access token is for another service: get one whose audience is this service."
+        }
+        Error::MissingClaim { .. } | Error::InvalidClaim { .. } | Error::MissingKid => {
+            "The access token lacks what this service needs, or has it in another form: ask whoever runs its issuer."
+        }
+        _ => "The access token is not valid: sign in again.",
+    }
+}
+
+/// What a client should do about its provenance token.
+const fn provenance_text(error: &Error) -> &'static str {
+    match error {
+        Error::ArgsMismatch => "These are not the arguments of the task.",
+        Error::ActorMismatch => {
+            "This task was given to another actor than the one that is signed in."
+        }
+        Error::Expired => "The provenance token has expired: get a new one for this task.",
+        Error::NotYetValid => {
+            "The provenance token is not valid yet: the clocks of its issuer and of this service disagree."
+        }
+        Error::KeysUnavailable => {
+            "The provenance token cannot be checked at the moment: try again in a few seconds."
+        }
+        Error::UntrustedIssuer | Error::UnknownKey | Error::UnsupportedAlgorithm => {
+            "The provenance token is from an issuer, or signed with a key or algorithm, that this service does not accept: \
+             a new one of the same kind will not help."
+        }
+        Error::WrongAudience => {
+            "The provenance token is for another service: get one whose audience is this service."
+        }
+        Error::MissingClaim { .. } | Error::InvalidClaim { .. } | Error::MissingKid => {
+            "The provenance token lacks what this service needs, or has it in another form: ask whoever runs its issuer."
+        }
+        _ => "The provenance token is not valid: get a new one for this task.",
     }
 }
 
@@ -257,7 +314,8 @@ mod tests {
     #[test]
     fn each_rejection_has_its_status_code_reason_and_challenge() {
         use TokenKind::{AccessToken, ProvenanceToken};
-        let invalid = Some("Bearer realm=\"koherent\", error=\"invalid_token\"");
+        let invalid =
+            Some("Bearer realm=\"koherent\", error=\"invalid_token\", error_description=\"");
         let bare = Some("Bearer realm=\"koherent\"");
         let layer_missing = Rejection::LayerMissing {
             extractor: "x",
@@ -315,6 +373,27 @@ mod tests {
                 invalid,
             ),
             (
+                Rejection::ProvenanceToken(Error::KeysUnavailable),
+                503,
+                "UNAVAILABLE",
+                "KEYS_UNAVAILABLE",
+                None,
+            ),
+            (
+                Rejection::AccessToken(Error::RevocationsUnavailable),
+                503,
+                "UNAVAILABLE",
+                "REVOCATIONS_UNAVAILABLE",
+                None,
+            ),
+            (
+                Rejection::AccessToken(Error::OrganizationNotAllowed),
+                403,
+                "PERMISSION_DENIED",
+                "ORGANIZATION_NOT_ALLOWED",
+                None,
+            ),
+            (
                 Rejection::ProvenanceToken(Error::ActorMismatch),
                 403,
                 "PERMISSION_DENIED",
@@ -346,11 +425,17 @@ mod tests {
         ] {
             let response = rejection.response();
             assert_eq!(response.status(), status, "{rejection:?}");
-            let challenge_sent = response.headers().get(WWW_AUTHENTICATE);
-            assert_eq!(
-                challenge_sent.map(|value| value.to_str().unwrap()),
-                challenge
-            );
+            let sent = response.headers().get(WWW_AUTHENTICATE);
+            let sent = sent.map(|value| value.to_str().unwrap().to_owned());
+            let described = challenge.map(|challenge| {
+                if Some(challenge) == bare {
+                    challenge.to_owned()
+                } else {
+                    format!("{challenge}{}\"", rejection.public_text())
+                }
+            });
+            assert_eq!(sent, described);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
             let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
             assert_eq!(problem["status"], status);
             assert_eq!(problem["code"], code);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use koherent_core::mint::TokenIssuer;
 use koherent_core::testing::TestClock;
-use koherent_core::{Error, Principal};
+use koherent_core::{Error, KeySource, Principal};
 use koherent_tower::{AccessIssuer, AccessVerifier};
 use serde_json::{Value, json};
 
@@ -16,8 +16,9 @@ fn issuer() -> TokenIssuer {
 }
 
 fn verifier(jwks: &str, algorithms: &[&str]) -> AccessVerifier {
+    let keys = KeySource::inline(jwks);
     let trusted =
-        AccessIssuer::new("https://login.example", jwks, algorithms.iter().copied()).unwrap();
+        AccessIssuer::new("https://login.example", keys, algorithms.iter().copied()).unwrap();
     AccessVerifier::new("lab", [trusted])
         .unwrap()
         .with_clock(Arc::new(TestClock::at(NOW)))
@@ -238,14 +239,23 @@ fn bad_keys_are_skipped() {
 
 #[test]
 fn settings_that_cannot_be_meant_are_refused_at_start() {
-    let jwks = issuer().jwks();
-    let login = || AccessIssuer::new("a", &jwks, ["EdDSA"]).unwrap();
-    assert!(AccessIssuer::new(" ", &jwks, ["EdDSA"]).is_err());
-    assert!(AccessIssuer::new("koherent-development", &jwks, ["EdDSA"]).is_err());
-    assert!(AccessIssuer::new("a", "{}", ["EdDSA"]).is_err());
-    assert!(AccessIssuer::new("a", &jwks, []).is_err());
-    assert!(AccessIssuer::new("a", &jwks, ["HS256"]).is_err());
+    let keys = || KeySource::inline(issuer().jwks());
+    let login = || AccessIssuer::new("a", keys(), ["EdDSA"]).unwrap();
+    assert!(AccessIssuer::new(" ", keys(), ["EdDSA"]).is_err());
+    assert!(AccessIssuer::new("a ", keys(), ["EdDSA"]).is_err());
+    assert!(AccessIssuer::new("koherent-development", keys(), ["EdDSA"]).is_err());
+    assert!(AccessIssuer::new("a", KeySource::inline("{}"), ["EdDSA"]).is_err());
+    assert!(AccessIssuer::new("a", KeySource::file("/no/such/file"), ["EdDSA"]).is_err());
+    assert!(AccessIssuer::new("a", keys(), []).is_err());
+    assert!(AccessIssuer::new("a", keys(), ["HS256"]).is_err());
     assert!(AccessVerifier::new(" ", [login()]).is_err());
     assert!(AccessVerifier::new("lab", []).is_err());
     assert!(AccessVerifier::new("lab", [login(), login()]).is_err());
+    let verifier = || AccessVerifier::new("lab", [login()]).unwrap();
+    assert!(verifier().with_organizations([""; 0]).is_err());
+    assert!(
+        verifier()
+            .with_leeway(std::time::Duration::from_secs(61))
+            .is_err()
+    );
 }

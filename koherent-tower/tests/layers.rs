@@ -262,7 +262,7 @@ async fn required_presence_refuses_absence() {
 }
 
 #[tokio::test]
-async fn layers_in_the_wrong_order_are_found_at_the_first_token() {
+async fn layers_in_the_wrong_order_are_found_at_the_first_request() {
     let calls = Calls::default();
     let wrong = app(&calls)
         .layer(PrincipalLayer::new(access()))
@@ -272,15 +272,16 @@ async fn layers_in_the_wrong_order_are_found_at_the_first_token() {
         ("authorization", agent.as_str()),
         ("rekuest-task", task.as_str()),
     ];
-    assert_eq!(
-        refused(wrong, request(&headers)).await,
-        (500, "LAYER_MISSING".into())
-    );
     let none = app(&calls).layer(provenance());
-    assert_eq!(
-        refused(none, request(&headers)).await,
-        (500, "LAYER_MISSING".into())
-    );
+    let opted_out = app(&calls)
+        .layer(PrincipalLayer::new(access()))
+        .layer(provenance().without_actor_binding());
+    for app in [wrong, none, opted_out] {
+        for headers in [&headers[..], &headers[..1], &[]] {
+            let answer = refused(app.clone(), request(headers)).await;
+            assert_eq!(answer, (500, "LAYER_MISSING".into()));
+        }
+    }
     let text = Rejection::NoLoginLayer.to_string();
     assert!(
         text.contains(".layer(provenance).layer(principal)"),
@@ -391,7 +392,9 @@ async fn rejection_travels_with_the_response_and_a_responder_replaces_it() {
         *response.status_mut() = StatusCode::IM_A_TEAPOT;
         response
     });
-    let app = app(&calls).layer(provenance().with_responder(responder));
+    let app = app(&calls)
+        .layer(provenance().with_responder(responder))
+        .layer(Extension(LoginChecked));
     let response = app
         .oneshot(request(&[("rekuest-task", "x")]))
         .await
@@ -413,7 +416,8 @@ async fn extractors_answer_with_the_layers_responder() {
     });
     let app: Router = Router::new()
         .route("/", get(async |Provenance(_): Provenance| "never"))
-        .layer(provenance().with_responder(responder));
+        .layer(provenance().with_responder(responder))
+        .layer(Extension(LoginChecked));
     let response = app.oneshot(request(&[])).await.unwrap();
     assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use koherent_core::mint::{TokenBuilder, TokenIssuer};
 use koherent_core::testing::test_issuer;
-use lab::config::Config;
+use koherent_tower::config::Config;
 use lab::trust::Trust;
 use lab::{database, server};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ impl Lab {
         let listener = server::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let app = server::app(trust.expect("issuers that can be trusted"), pool);
-        tokio::spawn(server::serve(listener, app));
+        tokio::spawn(server::serve(listener, app.expect("an app")));
         Self {
             address,
             directory,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use koherent_core::testing::TestClock;
-use koherent_core::{KeySet, TrustedIssuer, Verifier};
+use koherent_core::{KeySource, TrustedIssuer, Verifier};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -88,8 +88,8 @@ impl Config {
     pub fn verifier(&self) -> Verifier {
         assert_eq!(self.max_token_bytes, koherent_core::token::MAX_TOKEN_BYTES);
         let issuers = self.issuers.iter().map(|issuer| {
-            let keys = KeySet::from_jwks(&issuer.jwks.to_string()).expect("a key set");
-            TrustedIssuer::new(issuer.iss.as_str(), keys)
+            let keys = KeySource::inline(issuer.jwks.to_string());
+            TrustedIssuer::new(issuer.iss.as_str(), keys).expect("a key set")
         });
         let algorithms = self
             .algorithms

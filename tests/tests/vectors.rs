@@ -265,7 +265,11 @@ fn rsa_and_ec_signatures_hold_and_provenance_tokens_are_no_access_tokens() {
     let document: Value = serde_json::from_str(&text).unwrap();
     let issuer = &document["alt_configs"]["mixed_jwks"]["issuers"][0];
     let jwks = issuer["jwks"].to_string();
-    let trusted = AccessIssuer::new(issuer["iss"].as_str().unwrap(), &jwks, ["RS256", "ES256"]);
+    let trusted = AccessIssuer::new(
+        issuer["iss"].as_str().unwrap(),
+        koherent_core::KeySource::inline(jwks),
+        ["RS256", "ES256"],
+    );
     let verifier = AccessVerifier::new("mikro", [trusted.unwrap()]).unwrap();
     for name in ["rs256-issuers-own-rsa-key", "es256-issuers-own-ec-key"] {
         let cases = document["cases"].as_array().unwrap().iter();

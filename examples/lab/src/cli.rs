@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use koherent_tower::config::Config;
 
-use crate::config::Config;
 use crate::trust::{DevelopmentKey, TaskClaims, Trust, Validity};
 use crate::{database, demo, server, welcome};
 
@@ -41,7 +41,8 @@ struct Options {
         value_name = "URL"
     )]
     database_url: String,
-    /// The issuers whose tokens are believed (`lab.toml`). With it, development tokens are refused.
+    /// The issuers whose tokens are believed (`lab.toml` or `lab.json`). With it, development tokens are refused. Without
+    /// it they may come from the environment: `LAB_AUTH__…` and `LAB_PROVENANCE__…`.
     #[arg(long, env = "LAB_CONFIG", global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -123,7 +124,7 @@ impl Cli {
 /// Nothing is made before everything that was asked for is known to work: no key for a server that cannot start.
 async fn serve(options: &Options) -> Result<()> {
     let file = database::file_of(&options.database_url)?;
-    let configured = options.config.as_deref().map(Config::read).transpose()?;
+    let configured = configuration(options)?;
     let configured = configured.as_ref().map(Trust::configured).transpose()?;
     let listener = server::bind(&options.listen).await?;
     let address = listener
@@ -138,12 +139,27 @@ async fn serve(options: &Options) -> Result<()> {
         }
     };
     welcome::announce(address, &options.database_url, key.as_ref());
-    server::serve(listener, server::app(trust, pool)).await
+    let app = server::app(trust, pool)?;
+    server::serve(listener, app).await
 }
 
-/// The key that a server without --config has made.
+/// The issuers that are configured, if any are: in a file or in the environment, not in both.
+fn configuration(options: &Options) -> Result<Option<Config>> {
+    let from_environment = Config::from_env("LAB")?;
+    match (&options.config, from_environment) {
+        (Some(file), Some(_)) => bail!(
+            "issuers are given twice, in `{}` and in variables that begin with LAB_AUTH__ or LAB_PROVENANCE__: give them \
+             in one place",
+            file.display()
+        ),
+        (Some(file), None) => Ok(Some(Config::read(file)?)),
+        (None, from_environment) => Ok(from_environment),
+    }
+}
+
+/// The key that a server without configured issuers has made.
 fn existing_key(options: &Options) -> Result<DevelopmentKey> {
-    if options.config.is_some() {
+    if options.config.is_some() || configuration(options)?.is_some() {
         bail!("with --config there is no development key: get tokens from the issuers it names");
     }
     let file = database::file_of(&options.database_url)?;

@@ -6,16 +6,19 @@
 //! - [`server`]: the two layers around `/graphql`
 //! - [`graphql`]: resolvers that change samples under the request's attribution, and show provenance
 //! - [`database`]: the file, its migrations, the pool
-//! - [`config`], [`trust`]: whose tokens are believed: real issuers, or a development key of its own
+//! - [`socket`]: the same schema over a websocket, for reading
+//! - [`trust`]: whose tokens are believed: real issuers, or a development key of its own
+//! - [`metrics`]: what is counted
 //! - [`demo`]: a story told against the running server
 
 pub mod cli;
-pub mod config;
 pub mod database;
 pub mod demo;
 pub mod graphql;
+pub mod metrics;
 pub mod model;
 pub mod schema;
 pub mod server;
+pub mod socket;
 pub mod trust;
 mod welcome;

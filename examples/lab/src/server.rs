@@ -12,34 +12,45 @@ use axum::routing::{get, post};
 use juniper_axum::extract::JuniperRequest;
 use juniper_axum::response::JuniperResponse;
 use koherent_diesel::AuditedPool;
-use koherent_tower::{Attribution, Presence, PrincipalLayer, ProvenanceLayer};
+use koherent_tower::{AccessVerifier, Attribution, Presence, PrincipalLayer, ProvenanceLayer};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::TraceLayer;
 
-use crate::graphql::{Lab, Schema, schema};
+use crate::graphql::{Channel, Lab, Schema, schema};
 use crate::trust::Trust;
+use crate::{metrics, socket};
 
 /// The most bytes a request may have.
-const MAX_BODY: usize = 64 * 1024;
+pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 #[derive(Clone)]
-struct App {
-    schema: Arc<Schema>,
-    pool: AuditedPool,
+pub(crate) struct App {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) pool: AuditedPool,
+    pub(crate) access: AccessVerifier,
+    metrics: PrometheusHandle,
 }
 
 /// The whole service, ready to be served or called by a test.
-pub fn app(trust: Trust, pool: AuditedPool) -> Router {
+///
+/// # Errors
+///
+/// Where nothing can be counted ([`metrics::recorder`]).
+pub fn app(trust: Trust, pool: AuditedPool) -> Result<Router> {
     let app = App {
         schema: Arc::new(schema()),
         pool,
+        access: trust.access.clone(),
+        metrics: metrics::recorder()?,
     };
     let signed_in = PrincipalLayer::new(trust.access).with_presence(Presence::Required);
-    Router::new()
+    Ok(Router::new()
         .route("/graphql", post(graphql))
         .route_layer(ProvenanceLayer::new(trust.provenance)) // second: under which task
         .route_layer(signed_in) // first: who is calling
+        .route("/graphql", get(socket::upgrade)) // outside of the layers: it signs in by itself
         .route(
             "/graphiql",
             get(Html(include_str!("../assets/graphiql/index.html"))),
@@ -47,9 +58,15 @@ pub fn app(trust: Trust, pool: AuditedPool) -> Router {
         .route("/graphiql/{file}", get(graphiql_asset))
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(count))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TraceLayer::new_for_http())
-        .with_state(app)
+        .with_state(app))
+}
+
+async fn count(State(app): State<App>) -> impl IntoResponse {
+    const TEXT: &str = "text/plain; version=0.0.4";
+    ([(CONTENT_TYPE, TEXT)], app.metrics.render())
 }
 
 async fn graphql(
@@ -60,6 +77,7 @@ async fn graphql(
     let context = Lab {
         pool: app.pool,
         attribution,
+        channel: Channel::Request,
     };
     JuniperResponse(request.execute(&*app.schema, &context).await)
 }

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use koherent_core::Verifier;
 use koherent_core::mint::TokenIssuer;
-use koherent_core::{KeySet, TrustedIssuer, Verifier};
 use koherent_tower::access::DEVELOPMENT_ISSUER;
-use koherent_tower::{AccessIssuer, AccessVerifier};
+use koherent_tower::config::Config;
+use koherent_tower::{AccessVerifier, HttpFetcher};
 use serde_json::{Value, json};
-
-use crate::config::Config;
 
 /// The audience of development tokens.
 pub const AUDIENCE: &str = "lab";
@@ -36,44 +35,11 @@ impl Trust {
     ///
     /// Where a key set cannot be read or a setting cannot be used; the message says which.
     pub fn configured(config: &Config) -> Result<Self> {
-        let mut logins = Vec::new();
-        for issuer in &config.auth.issuers {
-            let jwks = config.key_set(
-                &issuer.iss,
-                issuer.jwks.as_deref(),
-                issuer.jwks_uri.as_deref(),
-            )?;
-            let algorithms = issuer.algorithms.iter().map(String::as_str);
-            logins.push(
-                AccessIssuer::new(issuer.iss.as_str(), &jwks, algorithms)
-                    .with_context(|| format!("[[auth.issuers]] `{}`", issuer.iss))?,
-            );
-        }
-        let access =
-            AccessVerifier::new(config.auth.audience.as_str(), logins).context("[auth]")?;
-
-        let mut issuers = Vec::new();
-        for issuer in &config.provenance.issuers {
-            let jwks = config.key_set(
-                &issuer.iss,
-                issuer.jwks.as_deref(),
-                issuer.jwks_uri.as_deref(),
-            )?;
-            let keys = KeySet::from_jwks(&jwks)
-                .with_context(|| format!("[[provenance.issuers]] `{}`", issuer.iss))?;
-            issuers.push(TrustedIssuer::new(issuer.iss.as_str(), keys));
-        }
-        let algorithms = config
-            .provenance
-            .algorithms
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<Vec<_>, _>>()
-            .context("[provenance] algorithms")?;
-        let provenance = Verifier::new(config.provenance.audience.as_str(), issuers)
-            .and_then(|verifier| verifier.with_algorithms(algorithms))
-            .context("[provenance]")?;
-        Ok(Self { access, provenance })
+        let http = HttpFetcher::new();
+        Ok(Self {
+            access: config.access_verifier(&http)?,
+            provenance: config.provenance_verifier(&http)?,
+        })
     }
 
     /// Trusts tokens signed with the development key.

@@ -245,30 +245,34 @@ fn each_fault_of_a_configuration_is_one_line_that_names_it() {
         (
             "audience = \"lab\"\n[[auth",
             "audiance = \"lab\"\n[[auth",
-            "line 2: unknown field `audiance`",
+            "`lab.toml`, line 2: `auth.audiance`: unknown field `audiance`",
         ),
         (
             "audience = \"lab\"\n[[auth",
             "audience = \" \"\n[[auth",
-            "[auth]: the audience is blank",
+            "`lab.toml`: `auth.audience`: the audience is blank",
         ),
         (
             "[\"RS256\"]",
             "[\"none\"]",
-            "the algorithm \"none\" cannot sign access tokens",
+            "`auth.issuers[0].algorithms`: issuer \"https://login.example\": the algorithm \"none\" cannot sign access tokens",
         ),
         ("[\"RS256\"]", "[]", "no algorithm is accepted"),
-        ("[\"RS256\"]", "\"RS256\"", "line 6: invalid type"),
+        (
+            "[\"RS256\"]",
+            "\"RS256\"",
+            "line 6: `auth.issuers[0].algorithms`: invalid type",
+        ),
         ("[\"RS256\"]", "[\"RS256\"", "line "),
         (
             "iss = \"rekuest\"",
             "iss = \"\"",
-            "an issuer's name is blank",
+            "`provenance.issuers[0].iss`: issuer \"\": an issuer's name is blank",
         ),
         (
             "\"rekuest\"\njwks = \"keys.json\"",
             "\"rekuest\"\njwks = \"missing.json\"",
-            "cannot read the key file `missing.json` of the issuer `rekuest`",
+            "`provenance.issuers[0].jwks`: issuer \"rekuest\": cannot read the file `missing.json`",
         ),
         (
             "\"rekuest\"\njwks = \"keys.json\"",
@@ -278,17 +282,52 @@ fn each_fault_of_a_configuration_is_one_line_that_names_it() {
         (
             "\"rekuest\"\njwks = \"keys.json\"",
             "\"rekuest\"",
-            "the issuer `rekuest` has no keys",
+            "`provenance.issuers[0]`: it has no keys: give `jwks = \"FILE\"` or `jwks_uri",
         ),
         (
             "\"rekuest\"\njwks = \"keys.json\"",
-            "\"rekuest\"\njwks_uri = \"http://127.0.0.1:9000/jwks\"",
-            "save that document",
+            "\"rekuest\"\njwks_uri = \"http://rekuest.example/jwks\"",
+            "`provenance.issuers[0].jwks_uri`: cannot fetch from \"http://rekuest.example/jwks\": plain http",
         ),
         (
             "[provenance]\naudience = \"lab\"",
             "[provenance]\naudience = \"lab\"\nalgorithms = [\"HS256\"]",
-            "the algorithm \"HS256\" cannot sign provenance tokens",
+            "`provenance.algorithms`: the algorithm \"HS256\" cannot sign provenance tokens",
+        ),
+        (
+            "[[auth.issuers]]",
+            "[auth.issuers]",
+            "write `[[auth.issuers]]`, with two brackets",
+        ),
+        (
+            "[[provenance.issuers]]",
+            "[[provenance.issuers]]\niss = \"rekuest\"\njwks = \"keys.json\"\n[[provenance.issuers]]",
+            "`provenance.issuers`: the issuer \"rekuest\" is given twice",
+        ),
+        (
+            "[provenance]\naudience = \"lab\"",
+            "[provenance]\naudience = \"lab\"\nleeway_seconds = 61",
+            "`provenance.leeway_seconds`: a leeway of 61s is too much",
+        ),
+        (
+            "[provenance]\naudience = \"lab\"",
+            "[provenance]\naudience = \"lab\"\nleeway_seconds = \"5\"",
+            "`provenance.leeway_seconds`: invalid type",
+        ),
+        (
+            "[[auth.issuers]]",
+            "organizations = []\n[[auth.issuers]]",
+            "`auth.organizations`: no organization may use the service",
+        ),
+        (
+            "[[auth.issuers]]",
+            "revocations_uri = \"http://login.example/revoked\"\n[[auth.issuers]]",
+            "`auth.revocations_uri`: cannot fetch from",
+        ),
+        (
+            "[[auth.issuers]]",
+            "refresh_interval_seconds = 0\nrevocations_uri = \"https://login.example/revoked\"\n[[auth.issuers]]",
+            "`auth.refresh_interval_seconds`: an interval of 0ns cannot be used",
         ),
         (
             "[[provenance.issuers]]",

@@ -21,9 +21,13 @@
 //! 8. identifiers fit their columns, and the lineage does not contradict itself.
 //!
 //! The first check that fails names the [`Error`](crate::Error).
+//!
+//! A token that passed is remembered by its SHA-256 ([`TokenCache`]); seen again, it is checked for what changes: the dates
+//! of 7, and whether the issuer's keys are still those of 5.
 
 mod args_hash;
 mod binding;
+mod cache;
 mod canonical;
 mod claims;
 mod keys;
@@ -34,6 +38,7 @@ mod verify;
 pub use crate::json::JsonError;
 pub use args_hash::{ARGS_HASH_ALGORITHM, args_hash};
 pub use binding::{verify_actor, verify_args};
+pub use cache::{Remembered, TokenCache, TokenDigest};
 pub use canonical::canonical_json;
 pub use claims::{Claims, NumericDate};
 pub use keys::KeySet;

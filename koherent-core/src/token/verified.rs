@@ -9,13 +9,13 @@ use crate::task::Task;
 /// A token that passed every check of a [`Verifier`](crate::Verifier). Only a verifier makes one; cloning it is cheap.
 ///
 /// ```
-/// use koherent_core::{KeySet, TrustedIssuer, Verifier};
+/// use koherent_core::{KeySource, TrustedIssuer, Verifier};
 /// # use koherent_core::testing::test_issuer;
 /// # let issuer = test_issuer("rekuest");
 /// # let (jwks, text) = (issuer.jwks(), issuer.task("task-a").mint());
 ///
-/// let keys = KeySet::from_jwks(&jwks)?;
-/// let verifier = Verifier::new("lab", [TrustedIssuer::new("rekuest", keys)])?;
+/// let keys = KeySource::inline(jwks);
+/// let verifier = Verifier::new("lab", [TrustedIssuer::new("rekuest", keys)?])?;
 /// let token = verifier.verify(&text)?;
 /// assert_eq!(token.task().task_id, "task-a");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

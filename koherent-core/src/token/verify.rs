@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use ed25519_dalek::Signature;
 
+use super::cache::{CACHED_TOKENS, Remembered, TokenCache, TokenDigest};
 use super::claims::{Claims, required_text};
 use super::keys::KeySet;
-use super::unverified::{UnverifiedToken, as_text};
+use super::unverified::{MAX_TOKEN_BYTES, UnverifiedToken, as_text};
 use super::verified::VerifiedToken;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Malformed, SetupError};
 use crate::id::Issuer;
 use crate::json::Json;
+use crate::source::{KeySource, Live, Need};
 
 /// The most leeway there may be for clocks that disagree.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
@@ -64,36 +66,49 @@ impl std::str::FromStr for Algorithm {
 /// An issuer whose tokens are believed, with its keys.
 ///
 /// ```
-/// use koherent_core::{KeySet, TrustedIssuer};
-/// let keys = KeySet::from_jwks(r#"{"keys": []}"#)?;
-/// let rekuest = TrustedIssuer::new("rekuest", keys);
+/// use koherent_core::{KeySource, TrustedIssuer};
+/// let rekuest = TrustedIssuer::new("rekuest", KeySource::inline(r#"{"keys": []}"#))?;
 /// # Ok::<(), koherent_core::SetupError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct TrustedIssuer {
     issuer: Issuer,
-    keys: KeySet,
+    keys: Live<KeySet>,
 }
 
 impl TrustedIssuer {
-    /// Trusts tokens whose `iss` is exactly `issuer`, by these keys.
-    pub fn new(issuer: impl Into<Issuer>, keys: KeySet) -> Self {
-        Self {
-            issuer: issuer.into(),
-            keys,
-        }
+    /// Trusts tokens whose `iss` is exactly `issuer`, by the keys of that source. Keys belong to one issuer: they are never
+    /// used for another's tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::BlankIssuer`], [`SetupError::PaddedIssuer`]; [`SetupError::NotAKeySet`] and
+    /// [`SetupError::UnreadableFile`] where the source is inline or a file.
+    pub fn new(issuer: impl Into<Issuer>, keys: KeySource) -> Result<Self, SetupError> {
+        let issuer = issuer.into().checked()?;
+        let of = issuer.clone();
+        let read = move |text: &str| {
+            let keys = KeySet::from_jwks(text)?;
+            if keys.is_empty() {
+                tracing::warn!(issuer = %of, "no usable key: no provenance token of this issuer will be accepted");
+            }
+            Ok(keys)
+        };
+        let keys = Live::new("provenance keys", issuer.as_str(), keys, read)?;
+        Ok(Self { issuer, keys })
     }
 }
 
 /// Verifies provenance tokens for one service.
 ///
-/// The audience and the issuers must be given; the rest has the strictest setting by default. Cloning it is cheap.
+/// The audience and the issuers must be given; the rest has the strictest setting by default. Cloning it is cheap, and
+/// clones share their keys and the tokens they remember.
 ///
 /// ```
-/// use koherent_core::{Algorithm, KeySet, TrustedIssuer, Verifier};
+/// use koherent_core::{Algorithm, KeySource, TrustedIssuer, Verifier};
 /// # let jwks = koherent_core::testing::test_issuer("rekuest").jwks();
 ///
-/// let verifier = Verifier::new("lab", [TrustedIssuer::new("rekuest", KeySet::from_jwks(&jwks)?)])?
+/// let verifier = Verifier::new("lab", [TrustedIssuer::new("rekuest", KeySource::inline(jwks))?])?
 ///     .with_algorithms([Algorithm::Ed25519])?
 ///     .with_leeway(std::time::Duration::from_secs(5))?;
 /// # Ok::<(), koherent_core::SetupError>(())
@@ -105,6 +120,7 @@ pub struct Verifier {
     algorithms: Arc<[Algorithm]>,
     leeway: Duration,
     clock: Arc<dyn Clock>,
+    cache: Arc<TokenCache<VerifiedToken>>,
 }
 
 /// The audience that takes tokens meant for any service.
@@ -119,8 +135,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`SetupError::BlankAudience`], [`SetupError::NoIssuer`], [`SetupError::BlankIssuer`],
-    /// [`SetupError::DuplicateIssuer`].
+    /// [`SetupError::BlankAudience`], [`SetupError::NoIssuer`], [`SetupError::DuplicateIssuer`].
     pub fn new(
         audience: impl Into<String>,
         issuers: impl IntoIterator<Item = TrustedIssuer>,
@@ -137,9 +152,6 @@ impl Verifier {
             return Err(SetupError::NoIssuer);
         }
         for (at, TrustedIssuer { issuer, .. }) in issuers.iter().enumerate() {
-            if issuer.as_str().trim().is_empty() {
-                return Err(SetupError::BlankIssuer);
-            }
             if issuers[..at].iter().any(|other| other.issuer == *issuer) {
                 return Err(SetupError::DuplicateIssuer(issuer.to_string()));
             }
@@ -150,6 +162,7 @@ impl Verifier {
             algorithms: [Algorithm::Ed25519, Algorithm::EdDsa].into(),
             leeway: Duration::ZERO,
             clock: Arc::new(SystemClock),
+            cache: Arc::new(TokenCache::new(CACHED_TOKENS)),
         })
     }
 
@@ -163,6 +176,8 @@ impl Verifier {
         algorithms: impl IntoIterator<Item = Algorithm>,
     ) -> Result<Self, SetupError> {
         self.algorithms = algorithms.into_iter().collect();
+        // What passed under other settings has not passed under these.
+        self.cache = Arc::new(TokenCache::new(CACHED_TOKENS));
         if self.algorithms.is_empty() {
             Err(SetupError::NoAlgorithm)
         } else {
@@ -193,12 +208,103 @@ impl Verifier {
         self
     }
 
-    /// Verifies a token in compact form. The order of the checks is that of the [module](crate::token).
+    /// The same verifier, remembering at most so many verified tokens; 0 verifies each anew. The default is 8192.
+    ///
+    /// A remembered token is still checked for what changes: its dates, and whether its issuer's keys are still those that
+    /// verified it.
+    #[must_use]
+    pub fn with_cached_tokens(mut self, tokens: usize) -> Self {
+        self.cache = Arc::new(TokenCache::new(tokens));
+        self
+    }
+
+    /// Verifies a token in compact form, by the keys at hand. The order of the checks is that of the
+    /// [module](crate::token).
+    ///
+    /// It never waits. Where an issuer's keys come from a URL, use [`Self::verify_with_refresh`], or a layer of
+    /// `koherent-tower`: this one loads nothing.
     ///
     /// # Errors
     ///
     /// The first check that fails names the [`Error`].
     pub fn verify(&self, token: &str) -> Result<VerifiedToken, Error> {
+        self.verdict(token).0
+    }
+
+    /// Verifies a token in compact form, and loads its issuer's keys first where that may change the answer: where none
+    /// are known yet, or the token names one that is not known.
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails names the [`Error`]; [`Error::KeysUnavailable`] where the keys cannot be loaded.
+    pub async fn verify_with_refresh(&self, token: &str) -> Result<VerifiedToken, Error> {
+        match self.verdict(token) {
+            (verdict, Need::Nothing) => verdict,
+            (verdict, Need::Beside(refresh)) => {
+                refresh.await;
+                verdict
+            }
+            (_, Need::First(refresh)) => {
+                refresh.await;
+                self.verify(token)
+            }
+        }
+    }
+
+    /// Verifies a token by the keys at hand, and says whether they must be loaded for a final answer: for layers, which
+    /// have a runtime to load them in.
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails names the [`Error`].
+    ///
+    /// ```
+    /// use koherent_core::source::Need;
+    /// # let issuer = koherent_core::testing::test_issuer("rekuest");
+    /// # let (verifier, token) = (issuer.verifier("lab"), issuer.task("task-a").mint());
+    /// let (verdict, need) = verifier.verdict(&token);
+    /// assert!(verdict.is_ok() && matches!(need, Need::Nothing));
+    /// ```
+    pub fn verdict(&self, token: &str) -> (Result<VerifiedToken, Error>, Need) {
+        let mut need = Need::Nothing;
+        let verdict = self.look_up_or_verify(token, &mut need);
+        if matches!(need, Need::First(_)) {
+            return (verdict, need); // preliminary
+        }
+        let outcome = verdict.as_ref().map_or_else(Error::reason, |_| "ACCEPTED");
+        ::metrics::counter!("koherent_verifications_total", "token" => "provenance", "outcome" => outcome).increment(1);
+        (verdict, need)
+    }
+
+    fn look_up_or_verify(&self, token: &str, need: &mut Need) -> Result<VerifiedToken, Error> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Error::TooLarge {
+                limit: MAX_TOKEN_BYTES,
+            });
+        }
+        let digest = TokenDigest::of(token);
+        if let Some(known) = self.cache.get(&digest) {
+            let issuer = &self.issuers[known.issuer];
+            let (keys, known_need) = issuer.keys.look(&*self.clock, |_| true);
+            if keys.value.is_some() && keys.generation == known.generation {
+                *need = known_need;
+                self.check_time(&known.value.claims)?;
+                ::metrics::counter!("koherent_token_cache_hits_total", "token" => "provenance")
+                    .increment(1);
+                return Ok(known.value);
+            }
+            self.cache.remove(&digest);
+        }
+        let known = self.verify_anew(token, need)?;
+        self.cache.insert(digest, known.clone());
+        Ok(known.value)
+    }
+
+    fn verify_anew(
+        &self,
+        token: &str,
+        need: &mut Need,
+    ) -> Result<Remembered<VerifiedToken>, Error> {
         let token = UnverifiedToken::parse(token)?;
         let algorithm = self.accepted_algorithm(&token.header)?;
         if token.asks_for_extensions() {
@@ -209,20 +315,29 @@ impl Verifier {
             .filter(|id| !id.is_empty())
             .ok_or(Error::MissingKid)?;
         let issuer = self.trusted_issuer(&token.payload)?;
-        let key = issuer
-            .keys
-            .find(key_id, algorithm.as_str())
-            .ok_or(Error::UnknownKey)?;
+        let TrustedIssuer { issuer: name, keys } = &self.issuers[issuer];
+        let has_key = |keys: &KeySet| keys.find(key_id, algorithm.as_str()).is_some();
+        let (keys, known_need) = keys.look(&*self.clock, has_key);
+        *need = known_need;
+        let key = keys
+            .value
+            .as_deref()
+            .and_then(|keys| keys.find(key_id, algorithm.as_str()));
+        let key = key.ok_or_else(|| keys.unknown_key())?;
         let signature = Signature::from_slice(&token.signature).map_err(|_| Error::BadSignature)?;
         key.key
             .verify_strict(token.signing_input.as_bytes(), &signature)
             .map_err(|_| Error::BadSignature)?;
-        let claims = Claims::read(&token.payload, &issuer.issuer)?;
+        let claims = Claims::read(&token.payload, name)?;
         self.check_time(&claims)?;
         self.check_audience(&claims)?;
         claims.check_policy()?;
-        Ok(VerifiedToken {
-            claims: Arc::new(claims),
+        Ok(Remembered {
+            value: VerifiedToken {
+                claims: Arc::new(claims),
+            },
+            issuer,
+            generation: keys.generation,
         })
     }
 
@@ -235,11 +350,11 @@ impl Verifier {
         accepted.copied().ok_or(Error::UnsupportedAlgorithm)
     }
 
-    fn trusted_issuer(&self, payload: &Json) -> Result<&TrustedIssuer, Error> {
+    fn trusted_issuer(&self, payload: &Json) -> Result<usize, Error> {
         let name = required_text(payload, "iss", "iss")?;
         self.issuers
             .iter()
-            .find(|trusted| trusted.issuer == name)
+            .position(|trusted| trusted.issuer == name)
             .ok_or(Error::UntrustedIssuer)
     }
 

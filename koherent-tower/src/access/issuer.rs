@@ -1,11 +1,10 @@
 //! The identity providers whose access tokens are believed.
 
-use std::fmt;
-
 use jsonwebtoken::Algorithm;
-use koherent_core::Issuer;
+use koherent_core::source::Live;
+use koherent_core::{Issuer, KeySource};
 
-use super::keys::{AccessKey, algorithm, read_keys};
+use super::keys::{AccessKeys, algorithm};
 
 /// The `iss` of development tokens. No configuration can name it: only
 /// [`AccessVerifier::development`](super::AccessVerifier::development) trusts it.
@@ -30,6 +29,11 @@ pub enum SetupError {
          ES256, ES384 and EdDSA"
     )]
     NoAlgorithm,
+    /// The list of organizations is empty: nobody could use the service.
+    #[error(
+        "no organization may use the service: name at least one, or leave the list out to let all of them"
+    )]
+    NoOrganization,
     /// The name of the development issuer stands in a configuration.
     #[error(
         "the issuer \"{DEVELOPMENT_ISSUER}\" is for development tokens and cannot be configured"
@@ -40,34 +44,34 @@ pub enum SetupError {
 /// An identity provider whose access tokens are believed, with its keys and the algorithms it signs with.
 ///
 /// ```
+/// use koherent_core::KeySource;
 /// use koherent_tower::AccessIssuer;
 ///
-/// let jwks = r#"{"keys": []}"#;
-/// assert!(AccessIssuer::new("https://login.example", jwks, ["RS256"]).is_ok());
-/// assert!(AccessIssuer::new("https://login.example", jwks, ["none"]).is_err());
-/// assert!(AccessIssuer::new("https://login.example", jwks, ["HS256"]).is_err());
+/// let keys = || KeySource::inline(r#"{"keys": []}"#);
+/// assert!(AccessIssuer::new("https://login.example", keys(), ["RS256"]).is_ok());
+/// assert!(AccessIssuer::new("https://login.example", keys(), ["none"]).is_err());
+/// assert!(AccessIssuer::new("https://login.example", keys(), ["HS256"]).is_err());
 /// ```
+#[derive(Debug)]
 pub struct AccessIssuer {
     pub(super) issuer: Issuer,
     pub(super) algorithms: Vec<Algorithm>,
-    pub(super) keys: Vec<AccessKey>,
+    pub(super) keys: Live<AccessKeys>,
 }
 
 impl AccessIssuer {
-    /// Trusts tokens whose `iss` is exactly `issuer`, signed with one of these algorithms by a key of this JWKS.
+    /// Trusts tokens whose `iss` is exactly `issuer`, signed with one of these algorithms by a key of that source.
     ///
     /// # Errors
     ///
-    /// [`SetupError`]: a blank or reserved issuer, a document that is no JWKS, no or unknown algorithms.
+    /// [`SetupError`]: a blank or reserved issuer, no or unknown algorithms; a document that is no JWKS or cannot be read,
+    /// where the source is inline or a file.
     pub fn new<'a>(
         issuer: impl Into<Issuer>,
-        jwks: &str,
+        keys: KeySource,
         algorithms: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, SetupError> {
-        let issuer = issuer.into();
-        if issuer.as_str().trim().is_empty() {
-            return Err(koherent_core::SetupError::BlankIssuer.into());
-        }
+        let issuer = issuer.into().checked()?;
         if issuer == DEVELOPMENT_ISSUER {
             return Err(SetupError::DevelopmentIssuer);
         }
@@ -77,35 +81,33 @@ impl AccessIssuer {
                 algorithm(name).ok_or_else(|| SetupError::UnknownAlgorithm(name.to_owned()))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Self::with_algorithms(issuer, jwks, algorithms)
+        Self::with_algorithms(issuer, keys, algorithms)
     }
 
     pub(super) fn with_algorithms(
         issuer: Issuer,
-        jwks: &str,
+        keys: KeySource,
         algorithms: Vec<Algorithm>,
     ) -> Result<Self, SetupError> {
         if algorithms.is_empty() {
             return Err(SetupError::NoAlgorithm);
         }
-        let keys = read_keys(jwks).ok_or_else(|| {
-            koherent_core::SetupError::NotAKeySet(
-                "it is not JSON, or has no list \"keys\"".to_owned(),
-            )
-        })?;
+        let (of, accepted) = (issuer.clone(), algorithms.clone());
+        let read = move |document: &str| {
+            let keys = AccessKeys::read(document)?;
+            if !keys.can_verify(&accepted) {
+                tracing::warn!(
+                    issuer = %of, algorithms = ?accepted,
+                    "no usable key fits the issuer's algorithms: no access token of it will be accepted"
+                );
+            }
+            Ok(keys)
+        };
+        let keys = Live::new("access keys", issuer.as_str(), keys, read)?;
         Ok(Self {
             issuer,
             algorithms,
             keys,
         })
-    }
-}
-
-impl fmt::Debug for AccessIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessIssuer")
-            .field("issuer", &self.issuer)
-            .field("algorithms", &self.algorithms)
-            .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use jsonwebtoken::crypto::JwtVerifier;
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use koherent_core::KeySet;
+use koherent_core::{KeySet, SetupError};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -38,34 +38,47 @@ impl AccessKey {
                 .iter()
                 .any(|algorithm| other.algorithms.contains(algorithm))
     }
-
-    /// Whether this is the key of that id, and may be used with that algorithm.
-    pub(super) fn fits(&self, id: &str, algorithm: Algorithm) -> bool {
-        self.id == id && self.algorithms.contains(&algorithm)
-    }
 }
 
-/// The usable keys of a JWKS document. Others are skipped and logged, one by one.
-pub(super) fn read_keys(document: &str) -> Option<Vec<AccessKey>> {
-    let document: Value = serde_json::from_str(document).ok()?;
-    let entries = document.get("keys")?.as_array()?;
-    let mut keys = Vec::with_capacity(entries.len());
-    for (position, entry) in entries.iter().enumerate() {
-        match read_key(entry) {
-            Ok(key) if keys.iter().any(|known: &AccessKey| known.overlaps(&key)) => {
-                tracing::warn!(position, key_id = ?key.id, "key skipped: another key has its id");
-            }
-            Ok(key) => keys.push(key),
-            Err(why) => {
-                let key_id = entry.get("kid").and_then(Value::as_str);
-                tracing::warn!(position, ?key_id, "key skipped: {why}");
+/// The usable keys of an identity provider.
+pub(super) struct AccessKeys(Vec<AccessKey>);
+
+impl AccessKeys {
+    /// Reads a JWKS document. Unusable keys are skipped and logged, one by one.
+    pub(super) fn read(document: &str) -> Result<Self, SetupError> {
+        let no_key_set = |why: &str| SetupError::NotAKeySet(why.to_owned());
+        let document: Value =
+            serde_json::from_str(document).map_err(|_| no_key_set("it is not JSON"))?;
+        let entries = document.get("keys").and_then(Value::as_array);
+        let entries = entries.ok_or_else(|| no_key_set("it has no list \"keys\""))?;
+        let mut keys = Vec::with_capacity(entries.len());
+        for (position, entry) in entries.iter().enumerate() {
+            match read_key(entry) {
+                Ok(key) if keys.iter().any(|known: &AccessKey| known.overlaps(&key)) => {
+                    tracing::warn!(position, key_id = ?key.id, "key skipped: another key has its id");
+                }
+                Ok(key) => keys.push(key),
+                Err(why) => {
+                    let key_id = entry.get("kid").and_then(Value::as_str);
+                    tracing::warn!(position, ?key_id, "key skipped: {why}");
+                }
             }
         }
+        Ok(Self(keys))
     }
-    if keys.is_empty() {
-        tracing::warn!("a key set has no usable key: no token of its issuer will be accepted");
+
+    /// The key of that id that may be used with that algorithm.
+    pub(super) fn find(&self, id: &str, algorithm: Algorithm) -> Option<&AccessKey> {
+        self.0
+            .iter()
+            .find(|key| key.id == id && key.algorithms.contains(&algorithm))
     }
-    Some(keys)
+
+    /// Whether some key fits one of these algorithms.
+    pub(super) fn can_verify(&self, algorithms: &[Algorithm]) -> bool {
+        let fits = |key: &AccessKey| key.algorithms.iter().any(|own| algorithms.contains(own));
+        self.0.iter().any(fits)
+    }
 }
 
 fn read_key(entry: &Value) -> Result<AccessKey, &'static str> {

@@ -6,33 +6,49 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
-use koherent_core::token::MAX_LEEWAY;
+use koherent_core::source::Need;
+use koherent_core::token::{MAX_LEEWAY, MAX_TOKEN_BYTES, Remembered, TokenCache, TokenDigest};
 use koherent_core::{
-    ClientId, Clock, Error, Issuer, Malformed, Principal, Subject, SystemClock, UnverifiedToken,
+    ClientId, Clock, Error, Issuer, KeySource, Malformed, Organization, Principal, RevocationList,
+    Subject, SystemClock, UnverifiedToken,
 };
 use serde_json::{Map, Value};
 
 use super::claims::{Claims, invalid};
 use super::issuer::{AccessIssuer, DEVELOPMENT_ISSUER, SetupError};
-use super::keys::{AccessKey, algorithm};
+use super::keys::{AccessKey, AccessKeys, algorithm};
+use crate::refresh;
 
-/// Verifies access tokens for one service.
+/// Verifies access tokens for one service. Cloning it is cheap, and clones share their keys and the tokens they remember.
 ///
 /// ```
-/// use koherent_core::Error;
+/// use koherent_core::{Error, KeySource};
 /// use koherent_tower::{AccessIssuer, AccessVerifier};
 ///
-/// let login = AccessIssuer::new("https://login.example", r#"{"keys": []}"#, ["RS256"])?;
+/// let keys = KeySource::inline(r#"{"keys": []}"#);
+/// let login = AccessIssuer::new("https://login.example", keys, ["RS256"])?;
 /// let verifier = AccessVerifier::new("lab", [login])?;
 /// assert!(matches!(verifier.verify("not a token"), Err(Error::Malformed(_))));
 /// # Ok::<(), koherent_tower::access::SetupError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AccessVerifier {
-    audience: String,
-    issuers: Vec<AccessIssuer>,
+    audience: Arc<str>,
+    issuers: Arc<[AccessIssuer]>,
+    organizations: Option<Arc<[Organization]>>,
+    revocations: Option<RevocationList>,
     leeway: Duration,
     clock: Arc<dyn Clock>,
+    cache: Arc<TokenCache<Arc<Login>>>,
+}
+
+/// What a verified access token said, with what must be checked again when it is seen again.
+#[derive(Debug)]
+struct Login {
+    principal: Principal,
+    token_id: Option<Box<str>>,
+    expires: f64,
+    starts: Option<f64>,
 }
 
 impl AccessVerifier {
@@ -49,7 +65,7 @@ impl AccessVerifier {
         issuers: impl IntoIterator<Item = AccessIssuer>,
     ) -> Result<Self, SetupError> {
         use koherent_core::SetupError as Common;
-        let (audience, issuers) = (audience.into(), Vec::from_iter(issuers));
+        let (audience, issuers) = (audience.into(), Arc::<[AccessIssuer]>::from_iter(issuers));
         if audience.trim().is_empty() {
             return Err(Common::BlankAudience.into());
         }
@@ -66,12 +82,14 @@ impl AccessVerifier {
                 return Err(Common::DuplicateIssuer(issuer.to_string()).into());
             }
         }
-        let clock = Arc::new(SystemClock);
         Ok(Self {
-            audience,
+            audience: audience.into(),
             issuers,
+            organizations: None,
+            revocations: None,
             leeway: Duration::ZERO,
-            clock,
+            clock: Arc::new(SystemClock),
+            cache: Arc::new(TokenCache::new(CACHED_TOKENS)),
         })
     }
 
@@ -91,7 +109,7 @@ impl AccessVerifier {
             audience,
             [AccessIssuer::with_algorithms(
                 issuer,
-                jwks,
+                KeySource::inline(jwks),
                 vec![Algorithm::EdDSA],
             )?],
         )
@@ -122,15 +140,134 @@ impl AccessVerifier {
         self
     }
 
-    /// Verifies an access token and says who it is.
+    /// The same verifier, for members of these organizations alone (`org`, compared byte for byte). A token without one is
+    /// refused then.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::NoOrganization`] where there is none.
+    pub fn with_organizations<O: Into<Organization>>(
+        mut self,
+        organizations: impl IntoIterator<Item = O>,
+    ) -> Result<Self, SetupError> {
+        let organizations: Arc<[_]> = organizations.into_iter().map(Into::into).collect();
+        if organizations.is_empty() {
+            return Err(SetupError::NoOrganization);
+        }
+        self.organizations = Some(organizations);
+        // What passed under other settings has not passed under these.
+        Ok(self.with_cached_tokens(CACHED_TOKENS))
+    }
+
+    /// The same verifier, refusing the tokens on that list. A token without `jti` is refused then: nobody could take it
+    /// back.
+    #[must_use]
+    pub fn with_revocations(mut self, list: RevocationList) -> Self {
+        self.revocations = Some(list);
+        self.with_cached_tokens(CACHED_TOKENS)
+    }
+
+    /// The same verifier, remembering at most so many verified tokens; 0 verifies each anew. The default is 8192.
+    ///
+    /// A remembered token is still checked for what changes: its dates, whether it has been revoked, and whether its
+    /// issuer's keys are still those that verified it.
+    #[must_use]
+    pub fn with_cached_tokens(mut self, tokens: usize) -> Self {
+        self.cache = Arc::new(TokenCache::new(tokens));
+        self
+    }
+
+    /// Verifies an access token by the keys at hand and says who it is.
     ///
     /// `exp`, `aud`, `iss` and `sub` are required (RFC 9068 §2.2); `nbf` and `iat` count where they are given;
     /// `client_id`, `org`, `roles`, `scope` and `preferred_username` are taken over.
+    ///
+    /// It never waits. Where keys or revocations come from a URL, use [`Self::verify_with_refresh`] or
+    /// [`PrincipalLayer`](crate::PrincipalLayer): this one loads nothing.
     ///
     /// # Errors
     ///
     /// The first check that fails names the [`Error`].
     pub fn verify(&self, token: &str) -> Result<Principal, Error> {
+        self.verdict(token).0
+    }
+
+    /// Verifies an access token and says who it is, and loads keys or revocations first where that may change the answer.
+    ///
+    /// For logins that come without the header, such as the `token` in the `connection_init` payload of a websocket:
+    ///
+    /// ```
+    /// use koherent_core::{Error, Principal};
+    /// use koherent_tower::AccessVerifier;
+    ///
+    /// async fn on_connect(verifier: &AccessVerifier, payload: &serde_json::Value) -> Result<Principal, Error> {
+    ///     let token = payload["token"].as_str().unwrap_or_default();
+    ///     verifier.verify_with_refresh(token).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails names the [`Error`]; [`Error::KeysUnavailable`] and [`Error::RevocationsUnavailable`]
+    /// where they cannot be loaded.
+    pub async fn verify_with_refresh(&self, token: &str) -> Result<Principal, Error> {
+        // Keys and revocations may both have to be loaded.
+        for _ in 0..2 {
+            match self.verdict(token) {
+                (verdict, Need::Nothing) => return verdict,
+                (verdict, Need::Beside(refresh)) => {
+                    refresh::begin(refresh);
+                    return verdict;
+                }
+                (_, Need::First(refresh)) => refresh::drive(refresh).await,
+            }
+        }
+        self.verify(token)
+    }
+
+    /// Verifies an access token by the keys at hand, and says whether something must be loaded for a final answer.
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails names the [`Error`].
+    pub(crate) fn verdict(&self, token: &str) -> (Result<Principal, Error>, Need) {
+        let mut need = Need::Nothing;
+        let verdict = self.look_up_or_verify(token, &mut need);
+        if matches!(need, Need::First(_)) {
+            return (verdict, need); // preliminary
+        }
+        let outcome = verdict.as_ref().map_or_else(Error::reason, |_| "ACCEPTED");
+        metrics::counter!("koherent_verifications_total", "token" => "access", "outcome" => outcome).increment(1);
+        (verdict, need)
+    }
+
+    fn look_up_or_verify(&self, token: &str, need: &mut Need) -> Result<Principal, Error> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Error::TooLarge {
+                limit: MAX_TOKEN_BYTES,
+            });
+        }
+        let digest = TokenDigest::of(token);
+        if let Some(known) = self.cache.get(&digest) {
+            let issuer = &self.issuers[known.issuer];
+            let (keys, key_need) = issuer.keys.look(&*self.clock, |_| true);
+            if keys.value.is_some() && keys.generation == known.generation {
+                *need = key_need;
+                self.check_time(&known.value)?;
+                self.check_revoked(&known.value, need)?;
+                metrics::counter!("koherent_token_cache_hits_total", "token" => "access")
+                    .increment(1);
+                return Ok(known.value.principal.clone());
+            }
+            self.cache.remove(&digest);
+        }
+        let known = self.verify_anew(token, need)?;
+        let principal = known.value.principal.clone();
+        self.cache.insert(digest, known);
+        Ok(principal)
+    }
+
+    fn verify_anew(&self, token: &str, need: &mut Need) -> Result<Remembered<Arc<Login>>, Error> {
         let unverified = UnverifiedToken::parse(token)?;
         let (header, payload) = (object(token, 0)?, object(token, 1)?);
         let name = header.get("alg").and_then(Value::as_str);
@@ -145,18 +282,30 @@ impl AccessVerifier {
             .filter(|id| !id.is_empty())
             .ok_or(Error::MissingKid)?;
         let claims = Claims(&payload);
-        let issuer = claims.required_text("iss")?;
-        let issuer = self.issuers.iter().find(|known| known.issuer == issuer);
-        let issuer = issuer.ok_or(Error::UntrustedIssuer)?;
+        let name = claims.required_text("iss")?;
+        let position = self.issuers.iter().position(|known| known.issuer == name);
+        let position = position.ok_or(Error::UntrustedIssuer)?;
+        let issuer = &self.issuers[position];
         if !issuer.algorithms.contains(&algorithm) {
             return Err(Error::UnsupportedAlgorithm);
         }
-        let key = issuer.keys.iter().find(|key| key.fits(key_id, algorithm));
-        verify_signature(token, key.ok_or(Error::UnknownKey)?, algorithm)?;
-        self.principal(issuer.issuer.clone(), &claims)
+        let has_key = |keys: &AccessKeys| keys.find(key_id, algorithm).is_some();
+        let (keys, key_need) = issuer.keys.look(&*self.clock, has_key);
+        *need = key_need;
+        let key = keys.value.as_deref();
+        let key = key.and_then(|keys| keys.find(key_id, algorithm));
+        verify_signature(token, key.ok_or_else(|| keys.unknown_key())?, algorithm)?;
+        let login = self.login(issuer.issuer.clone(), &claims)?;
+        self.check_revoked(&login, need)?;
+        self.check_organization(&login.principal)?;
+        Ok(Remembered {
+            value: Arc::new(login),
+            issuer: position,
+            generation: keys.generation,
+        })
     }
 
-    fn principal(&self, issuer: Issuer, claims: &Claims<'_>) -> Result<Principal, Error> {
+    fn login(&self, issuer: Issuer, claims: &Claims<'_>) -> Result<Login, Error> {
         // RFC 8725 §3.12: no token of one kind may pass as one of the other.
         if claims.has("tsk") {
             return Err(invalid("tsk", "a provenance token is no access token"));
@@ -167,31 +316,62 @@ impl AccessVerifier {
             .ok_or(Error::MissingClaim { claim: "exp" })?;
         let starts = [claims.date("nbf")?, claims.date("iat")?];
         let audience = claims.audience()?;
-        let now = self.clock.since_epoch().as_secs_f64();
-        let leeway = self.leeway.as_secs_f64();
-        if expires <= now - leeway {
-            return Err(Error::Expired);
-        }
-        if starts
-            .into_iter()
-            .flatten()
-            .any(|start| start > now + leeway)
-        {
-            return Err(Error::NotYetValid);
-        }
-        if self.audience != ANY_AUDIENCE && !audience.contains(&self.audience.as_str()) {
-            return Err(Error::WrongAudience);
-        }
-        Ok(Principal {
+        let token_id = claims.text("jti")?.map(Into::into);
+        let principal = Principal {
             client: claims.text("client_id")?.map(ClientId::from),
             organization: claims.text("org")?.map(Into::into),
             roles: claims.texts("roles")?,
             scopes: claims.scopes()?,
             username: claims.text("preferred_username")?.map(ToOwned::to_owned),
             ..Principal::without_client(issuer, Subject::from(subject))
-        })
+        };
+        let login = Login {
+            principal,
+            token_id,
+            expires,
+            starts: starts.into_iter().flatten().reduce(f64::max),
+        };
+        self.check_time(&login)?;
+        if *self.audience != *ANY_AUDIENCE && !audience.contains(&&*self.audience) {
+            return Err(Error::WrongAudience);
+        }
+        Ok(login)
+    }
+
+    fn check_time(&self, login: &Login) -> Result<(), Error> {
+        let now = self.clock.since_epoch().as_secs_f64();
+        let leeway = self.leeway.as_secs_f64();
+        if login.expires <= now - leeway {
+            return Err(Error::Expired);
+        }
+        if login.starts.is_some_and(|start| start > now + leeway) {
+            return Err(Error::NotYetValid);
+        }
+        Ok(())
+    }
+
+    fn check_revoked(&self, login: &Login, need: &mut Need) -> Result<(), Error> {
+        let Some(list) = &self.revocations else {
+            return Ok(());
+        };
+        let token_id = login.token_id.as_deref();
+        let token_id = token_id.ok_or(Error::MissingClaim { claim: "jti" })?;
+        list.check(token_id, &*self.clock, need)
+    }
+
+    fn check_organization(&self, principal: &Principal) -> Result<(), Error> {
+        let Some(allowed) = &self.organizations else {
+            return Ok(());
+        };
+        match &principal.organization {
+            Some(own) if allowed.contains(own) => Ok(()),
+            _ => Err(Error::OrganizationNotAllowed),
+        }
     }
 }
+
+/// How many verified tokens are remembered.
+const CACHED_TOKENS: usize = 8192;
 
 /// The audience that takes tokens meant for any service.
 const ANY_AUDIENCE: &str = "*";

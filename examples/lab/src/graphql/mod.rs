@@ -8,7 +8,7 @@ mod sample;
 
 use juniper::{EmptySubscription, RootNode};
 
-pub use context::Lab;
+pub use context::{Channel, Lab};
 pub use json::Json;
 pub use mutation::Mutation;
 pub use query::{OffsetPaginationInput, Query};

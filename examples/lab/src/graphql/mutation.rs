@@ -41,7 +41,7 @@ impl Mutation {
             created_at: DateTime::<Utc>::from(SystemClock.now()).trunc_subsecs(6),
             storage_code: storage_code()?,
         };
-        let mut conn = context.connection().await?;
+        let mut conn = context.connection_for_change().await?;
         let created = conn
             .audited_insert(samples::table, &new)
             .get_result::<StoredSample>()
@@ -77,7 +77,7 @@ impl Mutation {
             return Err(NOTHING_TO_CHANGE);
         }
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection().await?;
+        let mut conn = context.connection_for_change().await?;
         let mut update = conn.audited_update(samples::table.find(id), changes);
         if let Some(reason) = reason {
             update = update.reason(&reason);
@@ -94,7 +94,7 @@ impl Mutation {
         reason: Option<String>,
     ) -> Result<SampleNode, Error> {
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection().await?;
+        let mut conn = context.connection_for_change().await?;
         let mut delete = conn.audited_delete(samples::table.find(id));
         if let Some(reason) = reason {
             delete = delete.reason(&reason);

@@ -1,0 +1,398 @@
+//! The two blocks, and the verifiers they describe.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use koherent_core::source::Fetch;
+use koherent_core::{Algorithm, KeySource, RevocationList, TrustedIssuer, Verifier};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::error::ConfigError;
+use crate::access::{AccessIssuer, AccessVerifier};
+
+/// Whom a service trusts. The [module](crate::config) lists the keys.
+///
+/// ```
+/// use koherent_tower::{HttpFetcher, PrincipalLayer, ProvenanceLayer};
+/// use koherent_tower::config::Config;
+///
+/// let config = Config::from_toml(r#"
+///     [auth]
+///     audience = "lab"
+///     [[auth.issuers]]
+///     iss = "https://login.example"
+///     jwks_uri = "https://login.example/jwks.json"
+///     algorithms = ["RS256"]
+///
+///     [provenance]
+///     audience = "lab"
+///     [[provenance.issuers]]
+///     iss = "rekuest"
+///     jwks_uri = "http://127.0.0.1:9000/provenance.json"
+/// "#)?;
+/// let http = HttpFetcher::new();
+/// let task = ProvenanceLayer::new(config.provenance_verifier(&http)?);
+/// let login = PrincipalLayer::new(config.access_verifier(&http)?);
+/// # Ok::<(), koherent_tower::config::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// Who may sign in.
+    pub auth: Auth,
+    /// Whose tasks are believed.
+    pub provenance: Provenance,
+    /// What the paths in it are relative to.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// The file it was read from, for errors.
+    #[serde(skip)]
+    pub(super) file: Option<String>,
+}
+
+/// Who may sign in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Auth {
+    /// The name by which access tokens address this service.
+    pub audience: String,
+    /// The identity providers.
+    pub issuers: Vec<AuthIssuer>,
+    /// How far clocks may disagree.
+    #[serde(default)]
+    pub leeway_seconds: u64,
+    /// The organizations that may use the service; everybody's where there is no list.
+    pub organizations: Option<Vec<String>>,
+    /// The URL of the list of tokens that were taken back.
+    pub revocations_uri: Option<String>,
+    /// The least time between two fetches of one URL.
+    pub refresh_interval_seconds: Option<u64>,
+    /// After which time keys are fetched again although none is missing.
+    pub max_key_age_seconds: Option<u64>,
+    /// Whether plain http over the network is allowed.
+    #[serde(default)]
+    pub insecure_http: bool,
+    /// How many verified tokens are remembered.
+    pub cached_tokens: Option<usize>,
+}
+
+/// An identity provider.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AuthIssuer {
+    /// The exact `iss` of its tokens.
+    pub iss: String,
+    /// Its key set: a file, or the document.
+    pub jwks: Option<Jwks>,
+    /// The URL of its key set.
+    pub jwks_uri: Option<String>,
+    /// The algorithms it signs with.
+    pub algorithms: Vec<String>,
+}
+
+/// Whose tasks are believed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Provenance {
+    /// The name by which provenance tokens address this service.
+    pub audience: String,
+    /// The algorithms that tokens may have.
+    #[serde(default = "both_algorithms")]
+    pub algorithms: Vec<String>,
+    /// The servers that hand out tasks.
+    pub issuers: Vec<ProvenanceIssuer>,
+    /// How far clocks may disagree.
+    #[serde(default)]
+    pub leeway_seconds: u64,
+    /// The least time between two fetches of one URL.
+    pub refresh_interval_seconds: Option<u64>,
+    /// After which time keys are fetched again although none is missing.
+    pub max_key_age_seconds: Option<u64>,
+    /// Whether plain http over the network is allowed.
+    #[serde(default)]
+    pub insecure_http: bool,
+    /// How many verified tokens are remembered.
+    pub cached_tokens: Option<usize>,
+}
+
+/// A server that hands out tasks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ProvenanceIssuer {
+    /// The exact `iss` of its tokens.
+    pub iss: String,
+    /// Its key set: a file, or the document.
+    pub jwks: Option<Jwks>,
+    /// The URL of its key set.
+    pub jwks_uri: Option<String>,
+}
+
+/// A key set in a configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a file, or a key set { keys = [...] }"
+)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a key set stands there or elsewhere"
+)]
+pub enum Jwks {
+    /// A file with it.
+    File(PathBuf),
+    /// The document itself.
+    Document(Map<String, Value>),
+}
+
+fn both_algorithms() -> Vec<String> {
+    vec!["Ed25519".to_owned(), "EdDSA".to_owned()]
+}
+
+impl Config {
+    /// The verifier of access tokens that `[auth]` describes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with the key that cannot be used.
+    pub fn access_verifier(
+        &self,
+        fetcher: &(impl Fetch + Clone),
+    ) -> Result<AccessVerifier, ConfigError> {
+        let verifier = self.auth.verifier(&self.folder, fetcher);
+        verifier.map_err(|error| self.told(error))
+    }
+
+    /// The verifier of provenance tokens that `[provenance]` describes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with the key that cannot be used.
+    pub fn provenance_verifier(
+        &self,
+        fetcher: &(impl Fetch + Clone),
+    ) -> Result<Verifier, ConfigError> {
+        let verifier = self.provenance.verifier(&self.folder, fetcher);
+        verifier.map_err(|error| self.told(error))
+    }
+
+    fn told(&self, error: ConfigError) -> ConfigError {
+        match &self.file {
+            Some(file) => error.from(format!("`{file}`")),
+            None => error,
+        }
+    }
+}
+
+impl Auth {
+    /// The verifier that this block describes, in a configuration of its own; paths are relative to `folder`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with the key that cannot be used.
+    pub fn verifier(
+        &self,
+        folder: &Path,
+        fetcher: &(impl Fetch + Clone),
+    ) -> Result<AccessVerifier, ConfigError> {
+        let timing = Timing {
+            block: "auth",
+            interval: self.refresh_interval_seconds,
+            max_age: self.max_key_age_seconds,
+            insecure_http: self.insecure_http,
+        };
+        let mut issuers = Vec::with_capacity(self.issuers.len());
+        for (at, issuer) in self.issuers.iter().enumerate() {
+            let key = format!("auth.issuers[{at}]");
+            let keys = Keys {
+                key: &key,
+                file: issuer.jwks.as_ref(),
+                url: issuer.jwks_uri.as_deref(),
+            };
+            let source = keys.source(folder, fetcher, &timing)?;
+            let algorithms = issuer.algorithms.iter().map(String::as_str);
+            issuers.push(
+                AccessIssuer::new(issuer.iss.as_str(), source, algorithms)
+                    .map_err(|error| keys.fault(&issuer.iss, &error))?,
+            );
+        }
+        let key_of = |error: &crate::access::SetupError| verifier_key("auth", error);
+        let mut verifier = AccessVerifier::new(self.audience.as_str(), issuers)
+            .and_then(|verifier| verifier.with_leeway(Duration::from_secs(self.leeway_seconds)))
+            .map_err(|error| ConfigError::new(key_of(&error), error))?;
+        if let Some(organizations) = &self.organizations {
+            if let Some(at) = organizations.iter().position(|name| name.trim().is_empty()) {
+                let key = format!("auth.organizations[{at}]");
+                return Err(ConfigError::new(
+                    key,
+                    "it is blank: give the exact `org` of tokens",
+                ));
+            }
+            verifier = verifier
+                .with_organizations(organizations.iter().map(String::as_str))
+                .map_err(|error| ConfigError::new("auth.organizations", error))?;
+        }
+        if let Some(url) = &self.revocations_uri {
+            let source = timing.url("auth.revocations_uri", url, fetcher)?;
+            let list = RevocationList::new(source)
+                .map_err(|error| ConfigError::new("auth.revocations_uri", error))?;
+            verifier = verifier.with_revocations(list);
+        }
+        Ok(match self.cached_tokens {
+            Some(tokens) => verifier.with_cached_tokens(tokens),
+            None => verifier,
+        })
+    }
+}
+
+impl Provenance {
+    /// The verifier that this block describes, in a configuration of its own; paths are relative to `folder`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with the key that cannot be used.
+    pub fn verifier(
+        &self,
+        folder: &Path,
+        fetcher: &(impl Fetch + Clone),
+    ) -> Result<Verifier, ConfigError> {
+        let timing = Timing {
+            block: "provenance",
+            interval: self.refresh_interval_seconds,
+            max_age: self.max_key_age_seconds,
+            insecure_http: self.insecure_http,
+        };
+        let mut issuers = Vec::with_capacity(self.issuers.len());
+        for (at, issuer) in self.issuers.iter().enumerate() {
+            let key = format!("provenance.issuers[{at}]");
+            let keys = Keys {
+                key: &key,
+                file: issuer.jwks.as_ref(),
+                url: issuer.jwks_uri.as_deref(),
+            };
+            let source = keys.source(folder, fetcher, &timing)?;
+            issuers.push(
+                TrustedIssuer::new(issuer.iss.as_str(), source)
+                    .map_err(|error| keys.fault(&issuer.iss, &error.into()))?,
+            );
+        }
+        let algorithms = self.algorithms.iter().map(|name| name.parse::<Algorithm>());
+        let algorithms = algorithms
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| ConfigError::new("provenance.algorithms", error))?;
+        let verifier = Verifier::new(self.audience.as_str(), issuers)
+            .and_then(|verifier| verifier.with_algorithms(algorithms))
+            .and_then(|verifier| verifier.with_leeway(Duration::from_secs(self.leeway_seconds)))
+            .map_err(|error| {
+                let error = error.into();
+                ConfigError::new(verifier_key("provenance", &error), error)
+            })?;
+        Ok(match self.cached_tokens {
+            Some(tokens) => verifier.with_cached_tokens(tokens),
+            None => verifier,
+        })
+    }
+}
+
+/// How often URLs of a block may be fetched, and by which protocol.
+struct Timing {
+    block: &'static str,
+    interval: Option<u64>,
+    max_age: Option<u64>,
+    insecure_http: bool,
+}
+
+impl Timing {
+    fn url(
+        &self,
+        key: &str,
+        url: &str,
+        fetcher: &(impl Fetch + Clone),
+    ) -> Result<KeySource, ConfigError> {
+        let source = if self.insecure_http {
+            KeySource::insecure_url(url, fetcher.clone())
+        } else {
+            KeySource::url(url, fetcher.clone())
+        };
+        let mut source = source.map_err(|error| ConfigError::new(key, error))?;
+        let block = self.block;
+        if let Some(seconds) = self.interval {
+            let key = format!("{block}.refresh_interval_seconds");
+            let interval = Duration::from_secs(seconds);
+            source = source
+                .with_interval(interval)
+                .map_err(|error| ConfigError::new(key, error))?;
+        }
+        if let Some(seconds) = self.max_age {
+            let key = format!("{block}.max_key_age_seconds");
+            let max_age = Duration::from_secs(seconds);
+            source = source
+                .with_max_age(max_age)
+                .map_err(|error| ConfigError::new(key, error))?;
+        }
+        Ok(source)
+    }
+}
+
+/// Where an issuer's keys are said to be.
+struct Keys<'c> {
+    key: &'c str,
+    file: Option<&'c Jwks>,
+    url: Option<&'c str>,
+}
+
+impl Keys<'_> {
+    fn source(
+        &self,
+        folder: &Path,
+        fetcher: &(impl Fetch + Clone),
+        timing: &Timing,
+    ) -> Result<KeySource, ConfigError> {
+        match (self.file, self.url) {
+            (Some(Jwks::File(file)), None) => Ok(KeySource::file(folder.join(file))),
+            (Some(Jwks::Document(document)), None) => Ok(KeySource::inline(
+                Value::Object(document.clone()).to_string(),
+            )),
+            (None, Some(url)) => timing.url(&format!("{}.jwks_uri", self.key), url, fetcher),
+            (None, None) => Err(ConfigError::new(
+                self.key,
+                "it has no keys: give `jwks = \"FILE\"` or `jwks_uri = \"https://…\"`",
+            )),
+            (Some(_), Some(_)) => Err(ConfigError::new(
+                self.key,
+                "it has both `jwks` and `jwks_uri`: give one of them",
+            )),
+        }
+    }
+
+    /// An error of the issuer, with the key that it is about.
+    fn fault(&self, iss: &str, error: &crate::access::SetupError) -> ConfigError {
+        use crate::access::SetupError as Access;
+        use koherent_core::SetupError as Common;
+        let member = match error {
+            Access::UnknownAlgorithm(_) | Access::NoAlgorithm => "algorithms",
+            Access::Common(Common::NotAKeySet(_) | Common::UnreadableFile { .. }) => "jwks",
+            _ => "iss",
+        };
+        let key = format!("{}.{member}", self.key);
+        ConfigError::new(key, format!("issuer {iss:?}: {error}"))
+    }
+}
+
+/// Which key of a block an error is about.
+fn verifier_key(block: &str, error: &crate::access::SetupError) -> String {
+    use crate::access::SetupError as Access;
+    use koherent_core::SetupError as Common;
+    let member = match error {
+        Access::Common(Common::BlankAudience) => "audience",
+        Access::Common(Common::NoAlgorithm | Common::UnknownAlgorithm(_)) => "algorithms",
+        Access::Common(Common::TooMuchLeeway { .. }) => "leeway_seconds",
+        _ => "issuers",
+    };
+    format!("{block}.{member}")
+}

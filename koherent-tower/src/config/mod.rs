@@ -1,0 +1,54 @@
+//! Whom a service trusts, as configuration: one type for TOML, JSON and the environment.
+//!
+//! ```toml
+//! [auth]                                  # who may sign in
+//! audience = "lab"
+//! [[auth.issuers]]
+//! iss = "https://login.example"
+//! jwks_uri = "https://login.example/jwks.json"
+//! algorithms = ["RS256"]
+//!
+//! [provenance]                            # whose tasks are believed
+//! audience = "lab"
+//! [[provenance.issuers]]
+//! iss = "rekuest"
+//! jwks = "rekuest-jwks.json"              # a file beside the configuration
+//! ```
+//!
+//! | key | in | meaning | default |
+//! | --- | --- | --- | --- |
+//! | `audience` | both | the name by which tokens address this service; `"*"` takes tokens for any, and is warned about | required |
+//! | `issuers` | both | `iss`, its keys, and in `auth` its `algorithms` | at least one |
+//! | `jwks` | issuer | a file (read again when it changes), or the key set itself: `{ keys = [...] }` | one of these two |
+//! | `jwks_uri` | issuer | a URL: https, or http to this very machine | |
+//! | `algorithms` | issuer of `auth` | of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA | required |
+//! | `algorithms` | `provenance` | of Ed25519, EdDSA | both |
+//! | `leeway_seconds` | both | how far clocks may disagree, 0 to 60 | 0 |
+//! | `organizations` | `auth` | who may use the service (`org`) | everybody |
+//! | `revocations_uri` | `auth` | tokens that were taken back: `{"revoked": ["jti", …]}` | none |
+//! | `refresh_interval_seconds` | both | the least time between two fetches of one URL | 10 |
+//! | `max_key_age_seconds` | both | after which time keys are fetched again although none is missing | 60 |
+//! | `insecure_http` | both | `true` allows plain http over the network: whoever stands between can make any token pass | `false` |
+//! | `cached_tokens` | both | how many verified tokens are remembered; 0 verifies each anew | 8192 |
+//!
+//! In the environment, two underscores go one level down, numbers count issuers, and lists are separated by commas:
+//!
+//! ```sh
+//! LAB_AUTH__AUDIENCE=lab
+//! LAB_AUTH__ISSUERS__0__ISS=https://login.example
+//! LAB_AUTH__ISSUERS__0__JWKS_URI=https://login.example/jwks.json
+//! LAB_AUTH__ISSUERS__0__ALGORITHMS=RS256,ES256
+//! LAB_PROVENANCE__AUDIENCE=lab
+//! LAB_PROVENANCE__ISSUERS__0__ISS=rekuest
+//! LAB_PROVENANCE__ISSUERS__0__JWKS=/etc/lab/rekuest-jwks.json
+//! ```
+//!
+//! What is not understood is an error that names the key, never ignored.
+
+mod blocks;
+mod environment;
+mod error;
+mod read;
+
+pub use blocks::{Auth, AuthIssuer, Config, Jwks, Provenance, ProvenanceIssuer};
+pub use error::ConfigError;
