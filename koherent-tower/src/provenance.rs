@@ -59,7 +59,6 @@ pub type ProvenanceService<S> = Gate<S, ProvenanceCheck>;
 pub struct ProvenanceCheck {
     verifier: Verifier,
     headers: Arc<[HeaderName]>,
-    misnamed: Arc<[HeaderName]>,
     presence: Presence,
     binding: Binding,
     responder: Responder,
@@ -79,7 +78,6 @@ impl ProvenanceLayer {
             check: ProvenanceCheck {
                 verifier,
                 headers: DEFAULT_HEADERS.into(),
-                misnamed: with_underscores(&DEFAULT_HEADERS),
                 presence: Presence::Optional,
                 binding: Binding::Required,
                 responder: Responder::default(),
@@ -118,7 +116,6 @@ impl ProvenanceLayer {
         if names.is_empty() {
             return Err(NoHeader);
         }
-        self.check.misnamed = with_underscores(&names);
         self.check.headers = names.into();
         Ok(self)
     }
@@ -145,12 +142,11 @@ impl ProvenanceLayer {
 #[non_exhaustive]
 pub struct NoHeader;
 
-/// The names that a sender means who writes underscores for hyphens.
-fn with_underscores(names: &[HeaderName]) -> Arc<[HeaderName]> {
-    let with_underscores = names.iter().filter(|name| name.as_str().contains('-'));
-    with_underscores
-        .filter_map(|name| name.as_str().replace('-', "_").parse().ok())
-        .collect()
+/// Whether the sender means that header, and writes an underscore where it has a hyphen.
+fn misnames(header: &HeaderName, sent: &HeaderName) -> bool {
+    let (header, sent) = (header.as_str().as_bytes(), sent.as_str().as_bytes());
+    let alike = |(own, sent): (&u8, &u8)| own == sent || (*own == b'-' && *sent == b'_');
+    header.len() == sent.len() && header != sent && header.iter().zip(sent).all(alike)
 }
 
 impl<S> Layer<S> for ProvenanceLayer {
@@ -226,7 +222,10 @@ impl ProvenanceCheck {
         {
             return Err(Rejection::NoLoginLayer);
         }
-        if self.misnamed.iter().any(|name| headers.contains_key(name)) {
+        let is_misnamed = |sent: &HeaderName| {
+            !self.headers.contains(sent) && self.headers.iter().any(|own| misnames(own, sent))
+        };
+        if headers.keys().any(is_misnamed) {
             return Err(Rejection::Misnamed(TokenKind::ProvenanceToken));
         }
         let mut values = self.headers.iter().flat_map(|name| headers.get_all(name));

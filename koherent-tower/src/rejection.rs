@@ -299,11 +299,16 @@ impl std::fmt::Debug for Responder {
     }
 }
 
+/// How many characters of a name in a refused token are logged: nobody fills the disk with names.
+const MOST_LOGGED: usize = 100;
+
 /// Says in the log whose token was refused, as the token itself says it, escaped: nothing of this is known to be true.
 pub(crate) fn log_refusal(kind: TokenKind, token: &str, error: &Error) {
     let unverified = UnverifiedToken::parse(token).ok();
+    let cut = |text: &str| text.chars().take(MOST_LOGGED).collect::<String>();
     let issuer = unverified.as_ref().and_then(UnverifiedToken::issuer);
     let key_id = unverified.as_ref().and_then(UnverifiedToken::key_id);
+    let (issuer, key_id) = (issuer.map(cut), key_id.map(cut));
     tracing::warn!(?issuer, ?key_id, reason = error.reason(), "{kind} refused");
 }
 

@@ -42,8 +42,23 @@ impl Lab {
     ///
     /// Where it cannot start.
     pub async fn start() -> Self {
+        Self::start_with(&format!(
+            "[auth]\naudience = \"lab\"\n[[auth.issuers]]\niss = \"{LOGIN}\"\njwks = \"auth-jwks.json\"\n\
+             algorithms = [\"EdDSA\"]\n[provenance]\naudience = \"lab\"\n[[provenance.issuers]]\niss = \"{TASKS}\"\n\
+             jwks = \"rekuest-jwks.json\"\n"
+        ))
+        .await
+    }
+
+    /// Starts a lab with that `lab.toml`. Beside it lie the keys of the test issuers, `auth-jwks.json` and
+    /// `rekuest-jwks.json`.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot start.
+    pub async fn start_with(toml: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary folder");
-        let config = write_config(&directory);
+        let config = write_config(&directory, toml);
         let trust = Trust::configured(&Config::read(&config).expect("a configuration"));
         let database = directory.path().join("lab.db").display().to_string();
         let pool = database::open(&database).expect("a database");
@@ -62,6 +77,12 @@ impl Lab {
     #[must_use]
     pub fn database(&self) -> String {
         self.directory.path().join("lab.db").display().to_string()
+    }
+
+    /// The folder with `lab.toml` and what lies beside it.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     /// The URL of a path.
@@ -152,7 +173,7 @@ fn client() -> reqwest::Client {
         .expect("a client")
 }
 
-fn write_config(directory: &TempDir) -> std::path::PathBuf {
+fn write_config(directory: &TempDir, toml: &str) -> std::path::PathBuf {
     let write = |name: &str, text: &str| {
         let path = directory.path().join(name);
         std::fs::write(&path, text).expect("a file in a temporary folder");
@@ -160,14 +181,7 @@ fn write_config(directory: &TempDir) -> std::path::PathBuf {
     };
     write("auth-jwks.json", &login_issuer().jwks());
     write("rekuest-jwks.json", &test_issuer(TASKS).jwks());
-    write(
-        "lab.toml",
-        &format!(
-            "[auth]\naudience = \"lab\"\n[[auth.issuers]]\niss = \"{LOGIN}\"\njwks = \"auth-jwks.json\"\n\
-             algorithms = [\"EdDSA\"]\n[provenance]\naudience = \"lab\"\n[[provenance.issuers]]\niss = \"{TASKS}\"\n\
-             jwks = \"rekuest-jwks.json\"\n"
-        ),
-    )
+    write("lab.toml", toml)
 }
 
 fn login_issuer() -> TokenIssuer {

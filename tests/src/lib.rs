@@ -1,5 +1,6 @@
 //! Test support shared by Koherent's whole-stack tests.
 
+pub mod key_server;
 pub mod lab;
 pub mod vectors;
 

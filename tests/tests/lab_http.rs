@@ -412,3 +412,58 @@ async fn pages_and_probes_answer() {
         assert_eq!(response.headers()["content-type"], kind, "{path}");
     }
 }
+
+/// What the counter says, summed over the lines that have all of these labels.
+async fn counted(lab: &Lab, labels: &[&str]) -> u64 {
+    let text = lab.get("/metrics").await.text().await.unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| labels.iter().all(|label| line.contains(label)));
+    lines
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifications_are_counted_by_outcome() {
+    let lab = Lab::start().await;
+    let labels: [&[&str]; 4] = [
+        &["koherent_verifications_total", "provenance", "ACCEPTED"],
+        &[
+            "koherent_verifications_total",
+            "provenance",
+            "WRONG_AUDIENCE",
+        ],
+        &["koherent_token_cache_hits_total", "provenance"],
+        &["koherent_token_cache_hits_total", "access"],
+    ];
+    let mut before = [0; 4];
+    for (at, labels) in labels.iter().enumerate() {
+        before[at] = counted(&lab, labels).await;
+    }
+    let token = task_token("counted");
+    for _ in 0..3 {
+        lab.data(Some(&token), "{ samples { id } }").await;
+    }
+    let foreign = altered_task_token("counted", |token| token.audience("elsewhere"));
+    let login = format!("Bearer {}", access_token("agent-7", "robot"));
+    let headers = [
+        ("Authorization", login.as_str()),
+        ("Rekuest-Task", &foreign),
+    ];
+    assert_eq!(lab.post(&headers, "{ samples { id } }").await.status, 401);
+    // Other tests of this process count as well.
+    for ((at, labels), least) in labels.iter().enumerate().zip([3, 1, 2, 3]) {
+        let more = counted(&lab, labels).await - before[at];
+        assert!(more >= least, "{labels:?}: {more}");
+    }
+    let text = lab.get("/metrics").await.text().await.unwrap();
+    assert!(
+        text.contains("# HELP koherent_verifications_total"),
+        "{text}"
+    );
+    assert!(
+        text.contains("# TYPE koherent_token_cache_hits_total counter"),
+        "{text}"
+    );
+}

@@ -1,6 +1,6 @@
 //! What is counted: `/metrics`, in the text form of Prometheus.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -11,13 +11,16 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 ///
 /// Where the process has another recorder already.
 pub fn recorder() -> Result<PrometheusHandle> {
-    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(recorder) = RECORDER.get() {
+    static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    // Held while it is installed: two apps in one process share it.
+    let mut installed = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(recorder) = &*installed {
         return Ok(recorder.clone());
     }
     let recorder = PrometheusBuilder::new()
         .install_recorder()
         .context("cannot count: another recorder of metrics is installed")?;
     koherent_core::metrics::describe();
-    Ok(RECORDER.get_or_init(|| recorder).clone())
+    *installed = Some(recorder.clone());
+    Ok(recorder)
 }

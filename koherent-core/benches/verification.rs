@@ -1,0 +1,256 @@
+//! What verification costs, as ratios measured side by side in one run: `cargo bench -p koherent-core`.
+//!
+//! Each line compares two ways to do the same amount of work. They take turns in short rounds, and the medians are
+//! compared, so that whatever else the machine does meets both.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark, whose output is its purpose"
+)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::get;
+use ed25519_dalek::{Signature, Signer as _, SigningKey};
+use koherent_core::testing::test_issuer;
+use koherent_core::token::args_hash;
+use koherent_tower::access::DEVELOPMENT_ISSUER;
+use koherent_tower::{AccessVerifier, PrincipalLayer, ProvenanceLayer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+const ROUNDS: usize = 41;
+
+fn main() {
+    // `cargo test --all-targets` runs this too; it has nothing to test.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    first_sight();
+    seen_before();
+    arguments(1 << 10);
+    arguments(1 << 20);
+    requests();
+}
+
+/// A token that was never seen, against the bare signature check.
+fn first_sight() {
+    let issuer = test_issuer("rekuest");
+    let tokens: Vec<String> = (0..200)
+        .map(|n| issuer.task(&format!("task-{n}")).mint())
+        .collect();
+    let verifier = issuer.verifier("lab");
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let messages: Vec<(Vec<u8>, Signature)> = tokens
+        .iter()
+        .map(|token| {
+            let message = token.rsplit_once('.').unwrap().0.as_bytes().to_vec();
+            let signature = key.sign(&message);
+            (message, signature)
+        })
+        .collect();
+    let public = key.verifying_key();
+    let [bare, whole] = compare(
+        tokens.len(),
+        || {
+            for (message, signature) in &messages {
+                public.verify_strict(black_box(message), signature).unwrap();
+            }
+        },
+        || {
+            // Fresh, so that each token is seen for the first time.
+            let verifier = verifier.clone().with_cached_tokens(8192);
+            for token in &tokens {
+                verifier.verify(black_box(token)).unwrap();
+            }
+        },
+    );
+    report(
+        "token, first sight",
+        "bare verify_strict",
+        whole,
+        bare,
+        "at most 1.15 ×",
+    );
+}
+
+/// A token that was seen before, against the first sight.
+fn seen_before() {
+    let issuer = test_issuer("rekuest");
+    let token = issuer.task("task-a").mint();
+    let remembering = issuer.verifier("lab");
+    let forgetful = issuer.verifier("lab").with_cached_tokens(0);
+    remembering.verify(&token).unwrap();
+    let [first, again] = compare(
+        200,
+        || (0..200).for_each(|_| drop(forgetful.verify(black_box(&token)).unwrap())),
+        || (0..200).for_each(|_| drop(remembering.verify(black_box(&token)).unwrap())),
+    );
+    report(
+        "task token, seen before",
+        "first sight",
+        again,
+        first,
+        "at most 2 µs",
+    );
+
+    let (access, login) = login();
+    access.verify(&login).unwrap();
+    let anew = access.clone().with_cached_tokens(0);
+    let [first, again] = compare(
+        200,
+        || (0..200).for_each(|_| drop(anew.verify(black_box(&login)).unwrap())),
+        || (0..200).for_each(|_| drop(access.verify(black_box(&login)).unwrap())),
+    );
+    report(
+        "access token, seen before",
+        "first sight",
+        again,
+        first,
+        "at most 2 µs",
+    );
+}
+
+/// The canonical hash of arguments, against SHA-256 of the same bytes.
+fn arguments(size: usize) {
+    use sha2::{Digest as _, Sha256};
+    let mut text = String::from("{");
+    let mut number = 0;
+    while text.len() < size {
+        text.push_str(&format!(
+            "\"field{number}\": [\"a value\", {number}, {number}.5, null], "
+        ));
+        number += 1;
+    }
+    text.push_str("\"last\": {}}");
+    let times = (1 << 20) / size;
+    let [hash, canonical] = compare(
+        times,
+        || (0..times).for_each(|_| _ = black_box(Sha256::digest(black_box(&text)))),
+        || (0..times).for_each(|_| drop(black_box(args_hash(black_box(text.as_bytes())).unwrap()))),
+    );
+    let megabytes = text.len() as f64 / 1e6 / canonical.as_secs_f64();
+    let aim = format!("{megabytes:.0} MB/s");
+    report(
+        &format!("args hash, {} KiB", size >> 10),
+        "bare SHA-256",
+        canonical,
+        hash,
+        &aim,
+    );
+}
+
+/// Requests over loopback, through both layers with the same two tokens, against the same service without layers.
+fn requests() {
+    const CONNECTIONS: usize = 8;
+    const EACH: usize = 100;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (access, login) = login();
+    let issuer = test_issuer("rekuest");
+    let task = issuer.task("task-a").actor("agent-7", "robot").mint();
+    let plain = Router::new().route("/", get(async || "ok"));
+    let layered = plain
+        .clone()
+        .layer(ProvenanceLayer::new(issuer.verifier("lab")))
+        .layer(PrincipalLayer::new(access));
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: lab\r\nAuthorization: Bearer {login}\r\nRekuest-Task: {task}\r\n\r\n"
+    );
+    let clients = |app: Router| {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            let mut clients = Vec::new();
+            for _ in 0..CONNECTIONS {
+                let client = TcpStream::connect(address).await.unwrap();
+                client.set_nodelay(true).unwrap();
+                clients.push(client);
+            }
+            clients
+        })
+    };
+    let (mut plain, mut layered) = (clients(plain), clients(layered));
+    let round = |clients: &mut Vec<TcpStream>| {
+        let moved = std::mem::take(clients);
+        let request = request.clone();
+        *clients = runtime.block_on(async move {
+            let tasks = moved.into_iter().map(|mut client| {
+                let request = request.clone();
+                tokio::spawn(async move {
+                    let mut answer = [0; 1024];
+                    for _ in 0..EACH {
+                        client.write_all(request.as_bytes()).await.unwrap();
+                        let length = client.read(&mut answer).await.unwrap();
+                        assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
+                    }
+                    client
+                })
+            });
+            let mut clients = Vec::new();
+            for task in tasks.collect::<Vec<_>>() {
+                clients.push(task.await.unwrap());
+            }
+            clients
+        });
+    };
+    let [without, with] = compare(
+        CONNECTIONS * EACH,
+        || round(&mut plain),
+        || round(&mut layered),
+    );
+    let per_second = |each: Duration| 1.0 / each.as_secs_f64();
+    let aim = format!(
+        "{:.0} against {:.0} requests/s",
+        per_second(with),
+        per_second(without)
+    );
+    report(
+        "request through both layers",
+        "without them",
+        with,
+        without,
+        &aim,
+    );
+}
+
+fn login() -> (AccessVerifier, String) {
+    let issuer = koherent_core::mint::TokenIssuer::new(DEVELOPMENT_ISSUER, "dev", &[9; 32]);
+    let header = serde_json::json!({"typ": "at+jwt", "alg": "EdDSA", "kid": "dev"});
+    let claims = serde_json::json!({
+        "iss": DEVELOPMENT_ISSUER, "aud": "lab", "sub": "agent-7", "client_id": "robot", "org": "bio",
+        "roles": ["staff", "imaging"], "scope": "read write", "preferred_username": "Agent 7",
+        "iat": 1_700_000_000, "exp": 4_102_444_800_u64,
+    });
+    let access = AccessVerifier::development("lab", &issuer.jwks()).unwrap();
+    (access, issuer.sign(&header, &claims))
+}
+
+/// The median time of one piece of work, for two ways to do it that take turns.
+fn compare(pieces: usize, mut one: impl FnMut(), mut other: impl FnMut()) -> [Duration; 2] {
+    let mut times = [const { Vec::new() }; 2];
+    for _ in 0..ROUNDS {
+        for (way, times) in [&mut one as &mut dyn FnMut(), &mut other]
+            .into_iter()
+            .zip(&mut times)
+        {
+            let start = Instant::now();
+            way();
+            times.push(start.elapsed());
+        }
+    }
+    times.map(|mut times| {
+        times.sort();
+        times[ROUNDS / 2] / u32::try_from(pieces).unwrap()
+    })
+}
+
+fn report(what: &str, against: &str, time: Duration, base: Duration, note: &str) {
+    let ratio = time.as_secs_f64() / base.as_secs_f64();
+    println!("{what:<28} {time:>10.2?}   {ratio:>6.3} × {against} ({base:.2?})   {note}");
+}
