@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use koherent_core::mint::TokenIssuer;
 use koherent_core::testing::TestClock;
@@ -253,9 +254,75 @@ fn settings_that_cannot_be_meant_are_refused_at_start() {
     assert!(AccessVerifier::new("lab", [login(), login()]).is_err());
     let verifier = || AccessVerifier::new("lab", [login()]).unwrap();
     assert!(verifier().with_organizations([""; 0]).is_err());
-    assert!(
-        verifier()
-            .with_leeway(std::time::Duration::from_secs(61))
-            .is_err()
-    );
+    assert!(verifier().with_leeway(Duration::from_secs(61)).is_err());
+}
+
+fn trusting(alter: impl Fn(AccessVerifier) -> AccessVerifier) -> AccessVerifier {
+    alter(verifier(&issuer().jwks(), &["EdDSA"]))
+}
+
+#[test]
+fn only_members_of_the_listed_organizations_may_use_the_service() {
+    let members = trusting(|verifier| verifier.with_organizations(["bio", "chem"]).unwrap());
+    for (organization, expected) in [
+        (json!("bio"), Ok(())),
+        (json!("chem"), Ok(())),
+        (json!("Bio"), Err(Error::OrganizationNotAllowed)),
+        (json!("bio "), Err(Error::OrganizationNotAllowed)),
+        (json!("physics"), Err(Error::OrganizationNotAllowed)),
+        (json!(""), Err(Error::OrganizationNotAllowed)),
+        (json!(null), Err(Error::OrganizationNotAllowed)),
+    ] {
+        let token = issuer().sign(&header(), &with(claims(), "org", organization));
+        assert_eq!(members.verify(&token).map(drop), expected);
+        // Everybody's verifier, and its memory, are another matter.
+        let everybody = trusting(|verifier| verifier);
+        everybody.verify(&token).unwrap();
+        let stricter = everybody
+            .clone()
+            .with_organizations(["bio", "chem"])
+            .unwrap();
+        assert_eq!(stricter.verify(&token).map(drop), expected);
+    }
+    let none = issuer().sign(&header(), &without(claims(), "org"));
+    assert_eq!(members.verify(&none), Err(Error::OrganizationNotAllowed));
+}
+
+/// The verdict to the second, seen before or not, and when the clock steps back.
+#[test]
+fn dates_count_to_the_second_seen_before_or_not() {
+    let token = issuer().sign(&header(), &claims());
+    for leeway in [0, 60] {
+        let (first, last) = (NOW - leeway, NOW + 60 + leeway);
+        for (moment, expected) in [
+            (first - 1, Err(Error::NotYetValid)),
+            (first, Ok(())),
+            (last - 1, Ok(())),
+            (last, Err(Error::Expired)),
+            (last + 1, Err(Error::Expired)),
+        ] {
+            let clock = Arc::new(TestClock::at(NOW));
+            let seen = trusting(|verifier| {
+                let leeway = Duration::from_secs(leeway);
+                verifier
+                    .with_leeway(leeway)
+                    .unwrap()
+                    .with_clock(clock.clone())
+            });
+            seen.verify(&token).unwrap();
+            if moment < NOW {
+                clock.set_back(Duration::from_secs(NOW - moment));
+            } else {
+                clock.advance(Duration::from_secs(moment - NOW));
+            }
+            assert_eq!(seen.verify(&token).map(drop), expected, "{leeway} {moment}");
+            let anew = seen.with_cached_tokens(0);
+            assert_eq!(anew.verify(&token).map(drop), expected, "{leeway} {moment}");
+        }
+    }
+    let clock = Arc::new(TestClock::at(NOW));
+    let verifier = trusting(|verifier| verifier.with_clock(clock.clone()));
+    verifier.verify(&token).unwrap();
+    clock.set_back(Duration::from_secs(3600));
+    assert_eq!(verifier.verify(&token), Err(Error::NotYetValid));
 }

@@ -20,8 +20,8 @@ impl ConfigError {
     pub(super) fn new(key: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self {
             source: None,
-            key: key.into(),
-            problem: problem.to_string().replace('\n', " "),
+            key: one_line(&key.into()),
+            problem: one_line(&problem.to_string()),
         }
     }
 
@@ -51,3 +51,13 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Whatever a configuration says, its error is one line of a log.
+fn one_line(text: &str) -> String {
+    let text = text.replace('\n', " ");
+    if text.contains(char::is_control) {
+        text.escape_debug().to_string()
+    } else {
+        text
+    }
+}
