@@ -40,6 +40,11 @@ impl RevocationList {
         Live::new("revocations", "access tokens", source, read).map(Self)
     }
 
+    /// Loads the list now, if it never was.
+    pub async fn load(&self, clock: &dyn Clock) {
+        self.0.load(clock).await;
+    }
+
     /// Checks that the token of that id has not been revoked, by the list at hand; `need` becomes what to do about it, if
     /// that is more urgent.
     ///

@@ -277,7 +277,16 @@ fn variables_that_make_no_sense_are_named() {
         ("LAB_PROVENANCE__INSECURE_HTTP", "yes", "true or false"),
         ("LAB_AUTH__ISSUERS__0__JWKS", "{", "not JSON"),
         ("LAB_AUTH__AUDIENCE__X", "x", "another variable"),
-        ("LAB_AUTH__TYPO", "x", "unknown field `typo`"),
+        (
+            "LAB_AUTH__TYPO",
+            "x",
+            "environment, LAB_AUTH__TYPO: `auth.typo`: unknown field `typo`",
+        ),
+        (
+            "LAB_AUTH__ISSUERS__1__TYPO",
+            "x",
+            "environment, LAB_AUTH__ISSUERS__1__TYPO: `auth.issuers[1].typo`",
+        ),
         ("LAB_AUTH____", "x", "unknown field"),
     ] {
         let mut all = in_environment(&valid());

@@ -81,6 +81,17 @@ fn lint() -> Result<()> {
         &["doc", "--workspace", "--all-features", "--no-deps"],
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
+    // The fuzzers are a workspace of their own; that they compile is seen here, that their targets hold in the tests.
+    cargo(
+        &[
+            "check",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+            "--target-dir",
+            "target",
+        ],
+        &[],
+    )?;
     for (package, features) in FEATURES {
         cargo(
             &[
@@ -98,13 +109,16 @@ fn lint() -> Result<()> {
 }
 
 /// Each feature alone. `koherent-diesel` needs an engine.
-const FEATURES: [(&str, &str); 10] = [
+const FEATURES: [(&str, &str); 13] = [
     ("koherent-core", ""),
     ("koherent-core", "serde"),
     ("koherent-core", "mint"),
     ("koherent-core", "testing"),
     ("koherent-tower", ""),
     ("koherent-tower", "axum"),
+    ("koherent-tower", "fetch"),
+    ("koherent-tower", "fetch-ring"),
+    ("koherent-tower", "config"),
     ("koherent-diesel", "sqlite"),
     ("koherent-diesel", "async"),
     ("koherent-diesel", "deadpool"),

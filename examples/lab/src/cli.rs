@@ -138,29 +138,34 @@ async fn serve(options: &Options) -> Result<()> {
             (Trust::development(&key)?, Some(key))
         }
     };
-    welcome::announce(address, &options.database_url, key.as_ref());
+    trust.load_keys();
     let app = server::app(trust, pool)?;
+    welcome::announce(address, &options.database_url, key.as_ref());
     server::serve(listener, app).await
 }
 
 /// The issuers that are configured, if any are: in a file or in the environment, not in both.
 fn configuration(options: &Options) -> Result<Option<Config>> {
-    let from_environment = Config::from_env("LAB")?;
-    match (&options.config, from_environment) {
-        (Some(file), Some(_)) => bail!(
+    let from_environment = Config::from_env("LAB");
+    let Some(file) = &options.config else {
+        return Ok(from_environment?);
+    };
+    if !matches!(from_environment, Ok(None)) {
+        bail!(
             "issuers are given twice, in `{}` and in variables that begin with LAB_AUTH__ or LAB_PROVENANCE__: give them \
              in one place",
             file.display()
-        ),
-        (Some(file), None) => Ok(Some(Config::read(file)?)),
-        (None, from_environment) => Ok(from_environment),
+        );
     }
+    Ok(Some(Config::read(file)?))
 }
 
 /// The key that a server without configured issuers has made.
 fn existing_key(options: &Options) -> Result<DevelopmentKey> {
-    if options.config.is_some() || configuration(options)?.is_some() {
-        bail!("with --config there is no development key: get tokens from the issuers it names");
+    if configuration(options)?.is_some() {
+        bail!(
+            "where issuers are configured there is no development key: get tokens from the issuers it names"
+        );
     }
     let file = database::file_of(&options.database_url)?;
     DevelopmentKey::open(file)?.with_context(|| {

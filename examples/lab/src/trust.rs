@@ -42,6 +42,15 @@ impl Trust {
         })
     }
 
+    /// Loads the keys that come from URLs, beside everything else: a key server that is down stops no start.
+    pub fn load_keys(&self) {
+        let (access, provenance) = (self.access.clone(), self.provenance.clone());
+        tokio::spawn(async move {
+            access.load_keys().await;
+            provenance.load_keys().await;
+        });
+    }
+
     /// Trusts tokens signed with the development key.
     ///
     /// # Errors

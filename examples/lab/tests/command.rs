@@ -348,6 +348,57 @@ fn each_fault_of_a_configuration_is_one_line_that_names_it() {
     );
 }
 
+/// The same configuration as JSON and in variables, each alone; both together are refused.
+#[test]
+fn configuration_comes_from_one_place() {
+    let folder = folder();
+    std::fs::write(folder.path().join("lab.toml"), CONFIG).unwrap();
+    let variables = [
+        ("LAB_AUTH__AUDIENCE", "lab"),
+        ("LAB_AUTH__ISSUERS__0__ISS", "https://login.example"),
+        ("LAB_AUTH__ISSUERS__0__JWKS", "missing.json"),
+        ("LAB_AUTH__ISSUERS__0__ALGORITHMS", "RS256"),
+        ("LAB_PROVENANCE__AUDIENCE", "lab"),
+        ("LAB_PROVENANCE__ISSUERS__0__ISS", "rekuest"),
+        (
+            "LAB_PROVENANCE__ISSUERS__0__JWKS_URI",
+            "http://127.0.0.1:9/",
+        ),
+    ];
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = lab(folder.path());
+        let output = command
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = run(&[], &variables);
+    assert!(
+        said.contains("cannot read the file `missing.json`"),
+        "{said}"
+    );
+    let said = run(&["token", "access"], &variables);
+    assert!(
+        said.contains("where issuers are configured there is no development key"),
+        "{said}"
+    );
+    for some in [&variables[..], &variables[..1]] {
+        let said = run(&["--config", "lab.toml"], some);
+        assert!(said.contains("issuers are given twice"), "{said}");
+    }
+    let json = r#"{"auth": {"audience": "lab", "issuers": [{"iss": "x", "jwks": {"keys": []}, "algorithms": []}]},
+        "provenance": {"audience": "lab", "issuers": []}}"#;
+    std::fs::write(folder.path().join("lab.json"), json).unwrap();
+    let said = run(&["--config", "lab.json"], &[]);
+    assert!(
+        said.contains("`lab.json`: `auth.issuers[0].algorithms`"),
+        "{said}"
+    );
+}
+
 #[test]
 fn configured_lab_has_no_development_key() {
     let folder = folder();
@@ -357,7 +408,7 @@ fn configured_lab_has_no_development_key() {
     assert!(!folder.path().join("lab.db.dev-key.json").exists());
     let said = complaint(folder.path(), &["--config", "lab.toml", "token", "access"]);
     assert!(
-        said.contains("with --config there is no development key"),
+        said.contains("where issuers are configured there is no development key"),
         "{said}"
     );
 }

@@ -178,6 +178,15 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 }
 
+impl<T: Send + Sync + 'static> Live<T> {
+    /// Loads the document now, if it never was; otherwise does nothing.
+    pub async fn load(&self, clock: &dyn Clock) {
+        if let (_, Need::First(refresh)) = self.look(clock, |_| true) {
+            refresh.await;
+        }
+    }
+}
+
 impl<T> View<T> {
     /// Why a key that is not in this view is refused: there is none of that id, or that cannot be said.
     #[must_use]

@@ -251,6 +251,20 @@ impl Verifier {
         }
     }
 
+    /// Loads the keys that come from URLs now, rather than with the first token. What cannot be loaded is logged, and tried
+    /// again when a token needs it.
+    ///
+    /// ```
+    /// # async fn start(verifier: koherent_core::Verifier) {
+    /// tokio::spawn(async move { verifier.load_keys().await });
+    /// # }
+    /// ```
+    pub async fn load_keys(&self) {
+        for issuer in &*self.issuers {
+            issuer.keys.load(&*self.clock).await;
+        }
+    }
+
     /// Verifies a token by the keys at hand, and says whether they must be loaded for a final answer: for layers, which
     /// have a runtime to load them in.
     ///

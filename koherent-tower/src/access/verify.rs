@@ -225,6 +225,17 @@ impl AccessVerifier {
         self.verify(token)
     }
 
+    /// Loads the keys and revocations that come from URLs now, rather than with the first token. What cannot be loaded is
+    /// logged, and tried again when a token needs it.
+    pub async fn load_keys(&self) {
+        for issuer in &*self.issuers {
+            issuer.keys.load(&*self.clock).await;
+        }
+        if let Some(list) = &self.revocations {
+            list.load(&*self.clock).await;
+        }
+    }
+
     /// Verifies an access token by the keys at hand, and says whether something must be loaded for a final answer.
     ///
     /// # Errors

@@ -71,10 +71,17 @@ impl Config {
             return Ok(None);
         }
         let value = tree.into_value("")?;
-        deserialize(value)
-            .map(Some)
-            .map_err(|(key, error)| fault(key, &error.to_string()).from("environment"))
+        deserialize(value).map(Some).map_err(|(key, error)| {
+            let variable = variable(prefix, &key);
+            fault(key, &error.to_string()).from(format!("environment, {variable}"))
+        })
     }
+}
+
+/// The variable that gives a key, or the beginning of those that give parts of it.
+fn variable(prefix: &str, key: &str) -> String {
+    let path = key.replace(['.', '['], "__").replace(']', "");
+    format!("{prefix}_{}", path.to_ascii_uppercase())
 }
 
 /// Variables, by the levels of their names.
