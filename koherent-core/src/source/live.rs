@@ -99,7 +99,7 @@ pub enum Need {
 pub struct Refresh(Shared<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl<T: Send + Sync + 'static> Live<T> {
-    /// A document of that source. `what` and `of` name it in logs and metrics ("keys", "https://login.example"); `read` turns
+    /// A document of that source. `what` and `of` name it in logs and metrics ("access keys", and the issuer); `read` turns
     /// the text into a value.
     ///
     /// # Errors
