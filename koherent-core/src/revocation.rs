@@ -1,6 +1,7 @@
 //! Tokens that were taken back before they expired.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::error::{Error, SetupError};
@@ -13,17 +14,21 @@ const MAX_DEPTH: usize = 4;
 /// The ids (`jti`) of tokens that do not hold any more although they have not expired: the document
 /// `{"revoked": ["id", …]}`, or the list alone.
 ///
-/// It is fetched at most once per interval of its source and never older than twice that, as long as it can be had; an old
-/// list is used rather than none. Until it was loaded once, nobody can say that a token is not on it.
+/// It has at most 4 MiB ([`MAX_REVOCATION_LIST_BYTES`](crate::source::MAX_REVOCATION_LIST_BYTES)): list what has not
+/// expired, and no more. It is fetched at most once per interval of its source, and loaded before a request when it is
+/// older than twice that, unless a load has just failed; an old list is used rather than none. Until it was loaded once,
+/// nobody can say that a token is not on it.
 ///
 /// ```
+/// use std::sync::Arc;
 /// use koherent_core::source::Need;
-/// use koherent_core::{Error, KeySource, RevocationList, SystemClock};
+/// use koherent_core::{Clock, Error, KeySource, RevocationList, SystemClock};
 ///
+/// let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 /// let list = RevocationList::new(KeySource::inline(r#"{"revoked": ["lost-laptop"]}"#))?;
 /// let mut need = Need::Nothing;
-/// assert_eq!(list.check("lost-laptop", &SystemClock, &mut need), Err(Error::Revoked));
-/// assert_eq!(list.check("another", &SystemClock, &mut need), Ok(()));
+/// assert_eq!(list.check("lost-laptop", &clock, &mut need), Err(Error::Revoked));
+/// assert_eq!(list.check("another", &clock, &mut need), Ok(()));
 /// # Ok::<(), koherent_core::SetupError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -41,21 +46,24 @@ impl RevocationList {
     }
 
     /// Loads the list now, if it never was.
-    pub async fn load(&self, clock: &dyn Clock) {
+    pub async fn load(&self, clock: &Arc<dyn Clock>) {
         self.0.load(clock).await;
     }
 
-    /// Checks that the token of that id has not been revoked, by the list at hand; `need` becomes what to do about it, if
-    /// that is more urgent.
+    /// Checks that the token of that id has not been revoked, by the list at hand; what to do about the list is added to
+    /// `need`.
     ///
     /// # Errors
     ///
     /// [`Error::Revoked`]; [`Error::RevocationsUnavailable`] where the list was never loaded.
-    pub fn check(&self, token_id: &str, clock: &dyn Clock, need: &mut Need) -> Result<(), Error> {
+    pub fn check(
+        &self,
+        token_id: &str,
+        clock: &Arc<dyn Clock>,
+        need: &mut Need,
+    ) -> Result<(), Error> {
         let (list, own_need) = self.0.look(clock, |_| true);
-        if matches!(own_need, Need::First(_)) || matches!(need, Need::Nothing) {
-            *need = own_need;
-        }
+        *need = std::mem::replace(need, Need::Nothing).and(own_need);
         match list.value {
             Some(list) if list.contains(token_id) => Err(Error::Revoked),
             Some(_) => Ok(()),

@@ -147,7 +147,7 @@ impl TestFetcher {
 }
 
 impl Fetch for TestFetcher {
-    fn fetch<'a>(&'a self, _url: &'a str) -> FetchFuture<'a> {
+    fn fetch<'a>(&'a self, _url: &'a str, _most_bytes: usize) -> FetchFuture<'a> {
         Box::pin(async {
             self.lock().fetches += 1;
             std::future::poll_fn(|cx| {

@@ -6,10 +6,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use koherent_core::mint::TokenIssuer;
-use koherent_core::source::{FetchError, MAX_DOCUMENT_BYTES, Need};
+use koherent_core::source::{FetchError, Live, MAX_KEY_SET_BYTES, Need};
 use koherent_core::testing::{TestClock, TestFetcher};
 use koherent_core::{
-    Error, ErrorCode, KeySource, RevocationList, SetupError, TrustedIssuer, VerifiedToken, Verifier,
+    Clock, Error, ErrorCode, KeySource, RevocationList, SetupError, TrustedIssuer, VerifiedToken,
+    Verifier,
 };
 
 const NOW: u64 = 1_790_000_000;
@@ -132,9 +133,24 @@ async fn removed_keys_are_refused_although_nobody_asks_for_new_ones() {
     service.verify(&token("a")).await.unwrap();
     assert_eq!(service.server.fetches(), 1);
     service.clock.advance(seconds(2));
-    // Fetched beside this request, and used by the next.
-    service.verify(&token("a")).await.unwrap();
+    // Loaded beside this request, by whoever has a runtime for it, and used by the next.
+    let (verdict, need) = service.verifier.verdict(&token("a"));
+    verdict.unwrap();
+    let Need::Beside(refresh) = need else {
+        panic!("{need:?}")
+    };
+    refresh.await;
     assert_eq!(service.server.fetches(), 2);
+    assert_eq!(service.verify(&token("a")).await, Err(Error::UnknownKey));
+
+    // Who has none waits for it when the document is twice as old.
+    let service = Service::with_keys(&["a"]);
+    service.verify(&token("a")).await.unwrap();
+    service.server.serve(jwks(&[]));
+    service.clock.advance(seconds(119));
+    service.verify(&token("a")).await.unwrap();
+    assert_eq!(service.server.fetches(), 1);
+    service.clock.advance(seconds(1));
     assert_eq!(service.verify(&token("a")).await, Err(Error::UnknownKey));
 
     // After a quiet night the first request waits for the document.
@@ -243,7 +259,7 @@ async fn fetch_survives_the_request_that_began_it() {
 async fn failed_loads_keep_known_keys_and_are_remembered_for_the_interval() {
     let service = Service::with_keys(&["a"]);
     service.verify(&token("a")).await.unwrap();
-    let too_long = vec![b' '; MAX_DOCUMENT_BYTES + 1];
+    let too_long = vec![b' '; MAX_KEY_SET_BYTES + 1];
     let failures: [&dyn Fn(); 8] = [
         &|| service.server.fail(FetchError::TimedOut),
         &|| service.server.fail(FetchError::Status(500)),
@@ -280,7 +296,7 @@ async fn fetcher_that_panics_is_a_failed_load() {
     #[derive(Debug)]
     struct Panicking;
     impl koherent_core::source::Fetch for Panicking {
-        fn fetch<'a>(&'a self, _: &'a str) -> koherent_core::source::FetchFuture<'a> {
+        fn fetch<'a>(&'a self, _: &'a str, _: usize) -> koherent_core::source::FetchFuture<'a> {
             Box::pin(async { panic!("a bug of the fetcher's") })
         }
     }
@@ -290,6 +306,132 @@ async fn fetcher_that_panics_is_a_failed_load() {
         let verdict = verifier.verify_with_refresh(&token("a")).await;
         assert_eq!(verdict, Err(Error::KeysUnavailable));
     }
+}
+
+/// Looking changes nothing: a need that nobody acts on is there at the next look, and the one after.
+#[tokio::test]
+async fn needs_that_are_dropped_are_not_lost() {
+    let service = Service::with_keys(&["a"]);
+    for _ in 0..3 {
+        let (verdict, need) = service.verifier.verdict(&token("a"));
+        assert_eq!(verdict, Err(Error::KeysUnavailable));
+        assert!(matches!(need, Need::First(_)));
+        assert_eq!(
+            service.verifier.verify(&token("a")),
+            Err(Error::KeysUnavailable)
+        );
+    }
+    service.verify(&token("a")).await.unwrap();
+    // A failed load, so that nobody is made to wait; and a key that is removed meanwhile.
+    service.server.fail(FetchError::TimedOut);
+    service.clock.advance(seconds(120));
+    service.verify(&token("a")).await.unwrap();
+    service.server.serve(jwks(&[]));
+    service.clock.advance(seconds(10));
+    for _ in 0..3 {
+        let (verdict, need) = service.verifier.verdict(&token("a"));
+        verdict.unwrap();
+        assert!(matches!(need, Need::Beside(_)));
+        service.verifier.verify(&token("a")).unwrap();
+    }
+    assert_eq!(service.server.fetches(), 2);
+    let (_, Need::Beside(refresh)) = service.verifier.verdict(&token("a")) else {
+        panic!("it is still due")
+    };
+    refresh.await;
+    assert_eq!(service.verify(&token("a")).await, Err(Error::UnknownKey));
+}
+
+/// A load that was begun and abandoned is taken up by the next that wants it, also one that need not wait.
+#[tokio::test]
+async fn abandoned_load_is_taken_up_beside() {
+    let service = Service::with_keys(&["a"]);
+    service.verify(&token("a")).await.unwrap();
+    service.server.hang(true);
+    service.clock.advance(seconds(60));
+    let (_, Need::Beside(refresh)) = service.verifier.verdict(&token("a")) else {
+        panic!("it is due")
+    };
+    let mut begun = Box::pin(refresh);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Future::poll(begun.as_mut(), &mut cx).is_pending());
+    // It is under way: nobody else need do anything.
+    assert!(matches!(
+        service.verifier.verdict(&token("a")).1,
+        Need::Nothing
+    ));
+    drop(begun);
+    service.server.hang(false);
+    service.server.serve(jwks(&[]));
+    let (_, Need::Beside(refresh)) = service.verifier.verdict(&token("a")) else {
+        panic!("it was abandoned")
+    };
+    refresh.await;
+    assert_eq!(service.server.fetches(), 2);
+    assert_eq!(service.verify(&token("a")).await, Err(Error::UnknownKey));
+}
+
+/// A load that failed long ago says nothing about the server now: what is old is loaded first.
+#[tokio::test]
+async fn old_failure_does_not_let_old_keys_pass() {
+    let service = Service::with_keys(&["a"]);
+    service.verify(&token("a")).await.unwrap();
+    service.server.fail(FetchError::TimedOut);
+    service.clock.advance(seconds(120));
+    service.verify(&token("a")).await.unwrap();
+    service.server.serve(jwks(&[]));
+    service.clock.advance(DAY / 3);
+    assert_eq!(service.verify(&token("a")).await, Err(Error::UnknownKey));
+}
+
+/// A reader with a bug does not take the verifier with it: the load has failed, and the next one is tried.
+#[tokio::test]
+async fn reader_that_panics_is_a_failed_load() {
+    let server = TestFetcher::serving("panic");
+    let source = KeySource::url("https://rekuest.example/jwks", server.clone()).unwrap();
+    let moved = Arc::new(TestClock::at(NOW));
+    let clock: Arc<dyn Clock> = moved.clone();
+    let read = |text: &str| {
+        if text == "panic" {
+            panic!("a bug")
+        } else {
+            Ok(text.len())
+        }
+    };
+    let live = Live::new("lengths", "tests", source, read).unwrap();
+    for _ in 0..2 {
+        live.load(&clock).await;
+        let (view, need) = live.look(&clock, |_| true);
+        assert!(view.value.is_none() && view.failed && matches!(need, Need::Nothing));
+    }
+    server.serve("good");
+    moved.advance(seconds(10));
+    live.load(&clock).await;
+    assert_eq!(live.look(&clock, |_| true).0.value.as_deref(), Some(&4));
+}
+
+#[test]
+fn maximum_age_and_interval_do_not_contradict_each_other() {
+    let source = || KeySource::url("https://a.example/", TestFetcher::serving("")).unwrap();
+    assert!(source().with_interval(seconds(3600)).is_ok());
+    assert!(source().with_max_age(seconds(9)).is_err());
+    assert!(
+        source()
+            .with_interval(seconds(5))
+            .unwrap()
+            .with_max_age(seconds(9))
+            .is_ok()
+    );
+    assert!(
+        source()
+            .with_max_age(seconds(30))
+            .unwrap()
+            .with_interval(seconds(31))
+            .is_err()
+    );
+    assert!(source().with_interval(seconds(0)).is_err());
+    assert!(source().with_interval(seconds(3601)).is_err());
+    assert!(source().with_max_age(DAY + seconds(1)).is_err());
 }
 
 /// With a key server that hangs, those with known keys are answered from what is known.
@@ -389,7 +531,7 @@ fn file_is_read_again_when_it_changes() {
     // Half-written, then gone: what it said stays.
     for spoil in [
         &(|| std::fs::write(&path, &jwks(&["a"])[..40]).unwrap()) as &dyn Fn(),
-        &|| std::fs::write(&path, "x".repeat(MAX_DOCUMENT_BYTES + 1)).unwrap(),
+        &|| std::fs::write(&path, "x".repeat(MAX_KEY_SET_BYTES + 1)).unwrap(),
         &|| std::fs::remove_file(&path).unwrap(),
     ] {
         spoil();
@@ -411,7 +553,8 @@ async fn revocation_list_is_fresh_within_two_intervals_and_stale_rather_than_non
     let server = TestFetcher::serving(r#"{"revoked": ["x"]}"#);
     let source = KeySource::url("https://login.example/revoked", server.clone()).unwrap();
     let list = RevocationList::new(source).unwrap();
-    let clock = TestClock::at(NOW);
+    let moved = Arc::new(TestClock::at(NOW));
+    let clock: Arc<dyn Clock> = moved.clone();
     let check = async |id: &str| loop {
         let mut need = Need::Nothing;
         let verdict = list.check(id, &clock, &mut need);
@@ -436,20 +579,20 @@ async fn revocation_list_is_fresh_within_two_intervals_and_stale_rather_than_non
         Err(Error::RevocationsUnavailable),
         "not before the interval is over"
     );
-    clock.advance(seconds(10));
+    moved.advance(seconds(10));
     assert_eq!(check("y").await, Ok(()));
     assert_eq!(check("x").await, Err(Error::Revoked));
     server.serve(r#"["x", "y"]"#);
     assert_eq!(check("y").await, Ok(()));
     assert_eq!(server.fetches(), 2);
-    clock.advance(seconds(20));
+    moved.advance(seconds(20));
     assert_eq!(
         check("y").await,
         Err(Error::Revoked),
         "older than two intervals: loaded first"
     );
     server.serve("gone");
-    clock.advance(DAY * 30);
+    moved.advance(DAY * 30);
     assert_eq!(
         check("x").await,
         Err(Error::Revoked),

@@ -10,11 +10,11 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioExecutor;
-use koherent_core::source::{Fetch, FetchError, FetchFuture, MAX_DOCUMENT_BYTES};
+use koherent_core::source::{Fetch, FetchError, FetchFuture};
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -22,10 +22,10 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 /// How long one fetch may take, from the first packet to the last byte: also where bytes keep dripping in.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// Fetches documents by `GET`: no redirects, no cookies, at most 256 KiB, at most two seconds.
+/// Fetches documents by `GET`: no redirects, no cookies, at most two seconds.
 ///
 /// Certificates are checked as the operating system does, so a private certificate authority is trusted by adding it there.
-/// `HTTPS_PROXY` and `NO_PROXY` are heeded for `https`; plain `http` asks no proxy.
+/// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are heeded for `https`, if they name `http` proxies; plain `http` asks none.
 ///
 /// ```
 /// use koherent_core::{KeySource, TrustedIssuer, Verifier};
@@ -51,25 +51,26 @@ impl HttpFetcher {
         }
     }
 
-    async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+    async fn get(&self, url: &str, most_bytes: usize) -> Result<Vec<u8>, FetchError> {
         let url: Uri = url.parse().map_err(FetchError::transport)?;
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         if url.scheme_str() == Some("http") {
-            return read(Client::builder(TokioExecutor::new()).build(connector), url).await;
+            return read(connector, url, most_bytes).await;
         }
         let tls = HttpsConnectorBuilder::new()
             .with_tls_config(tls_of_the_system()?)
             .https_only()
             .enable_http1();
         match self.proxies.intercept(&url) {
-            None => {
-                let connector = tls.wrap_connector(connector);
-                read(Client::builder(TokioExecutor::new()).build(connector), url).await
-            }
+            None => read(tls.wrap_connector(connector), url, most_bytes).await,
+            Some(proxy) if proxy.uri().scheme_str() != Some("http") => Err(FetchError::transport(
+                "the proxy of HTTPS_PROXY or ALL_PROXY is no http proxy, and others are not supported: exclude the key \
+                 server with NO_PROXY, or implement `Fetch`",
+            )),
             Some(proxy) => {
-                let connector = tls.wrap_connector(tunnel(&proxy, connector));
-                read(Client::builder(TokioExecutor::new()).build(connector), url).await
+                let connector = tunnel(&proxy, connector);
+                read(tls.wrap_connector(connector), url, most_bytes).await
             }
         }
     }
@@ -82,9 +83,9 @@ impl Default for HttpFetcher {
 }
 
 impl Fetch for HttpFetcher {
-    fn fetch<'a>(&'a self, url: &'a str) -> FetchFuture<'a> {
-        Box::pin(async {
-            let document = tokio::time::timeout(TIME_LIMIT, self.get(url));
+    fn fetch<'a>(&'a self, url: &'a str, most_bytes: usize) -> FetchFuture<'a> {
+        Box::pin(async move {
+            let document = tokio::time::timeout(TIME_LIMIT, self.get(url, most_bytes));
             document.await.unwrap_or(Err(FetchError::TimedOut))
         })
     }
@@ -104,14 +105,15 @@ fn tunnel(proxy: &Intercept, connector: HttpConnector) -> Tunnel<HttpConnector> 
     }
 }
 
-async fn read<C>(client: Client<C, Empty<Bytes>>, url: Uri) -> Result<Vec<u8>, FetchError>
+async fn read<C>(connector: C, url: Uri, most_bytes: usize) -> Result<Vec<u8>, FetchError>
 where
-    C: hyper_util::client::legacy::connect::Connect + Clone + Send + Sync + 'static,
+    C: Connect + Clone + Send + Sync + 'static,
 {
+    let client = Client::builder(TokioExecutor::new()).build(connector);
     let request = Request::get(url)
         .header(ACCEPT, "application/jwk-set+json, application/json")
         .header(USER_AGENT, concat!("koherent/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::new())
+        .body(Empty::<Bytes>::new())
         .map_err(FetchError::transport)?;
     let response = client
         .request(request)
@@ -120,7 +122,7 @@ where
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));
     }
-    let body = Limited::new(response.into_body(), MAX_DOCUMENT_BYTES);
+    let body = Limited::new(response.into_body(), most_bytes);
     match body.collect().await {
         Ok(document) => Ok(document.to_bytes().into()),
         Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLarge),

@@ -16,7 +16,7 @@ use tower_service::Service;
 use tracing::Span;
 
 use crate::context::{CURRENT, current};
-use crate::refresh;
+use crate::refresh::{self, Driven};
 use crate::service::{Check, Decision, ResponseBody};
 
 /// How often one request waits for a load: for keys, and for revocations.
@@ -37,7 +37,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, S, C, B> {
         Waiting {
-            load: Refresh,
+            load: Driven,
             deferred: Option<Deferred<S, C, B>>,
         },
         PassedOn {
@@ -94,9 +94,10 @@ impl<S: Service<Request<B>>, C: Check, B> Deferred<S, C, B> {
 
 impl<F, S, C, B> State<F, S, C, B> {
     fn waiting(load: Refresh, deferred: Deferred<S, C, B>) -> Self {
-        refresh::begin(load.clone());
-        let deferred = Some(deferred);
-        Self::Waiting { load, deferred }
+        Self::Waiting {
+            load: refresh::drive(load),
+            deferred: Some(deferred),
+        }
     }
 
     fn passed_on(attribution: Option<Attribution>, call: impl FnOnce() -> F) -> Self

@@ -190,7 +190,7 @@ impl Rejection {
     }
 }
 
-/// When to try again where keys could not be loaded: they are not asked for again before.
+/// When to try again where keys could not be loaded, in seconds: by default they are not asked for again before.
 const RETRY_SECONDS: &str = "10";
 
 /// What a client should do about its access token: a new one, another one, or wait.
@@ -207,9 +207,13 @@ const fn access_text(error: &Error) -> &'static str {
         Error::OrganizationNotAllowed => {
             "The access token's organization may not use this service."
         }
-        Error::UntrustedIssuer | Error::UnknownKey | Error::UnsupportedAlgorithm => {
-            "The access token is from an issuer, or signed with a key or algorithm, that this service does not accept: a \
-             new one of the same kind will not help."
+        Error::UnknownKey => {
+            "The access token is signed with a key that this service does not know: if the key is new, try again in a few \
+             seconds."
+        }
+        Error::UntrustedIssuer | Error::UnsupportedAlgorithm => {
+            "The access token is from an issuer, or signed by an algorithm, that this service does not accept: a new one \
+             of the same kind will not help."
         }
         Error::WrongAudience => {
             "The access token is for another service: get one whose audience is this service."
@@ -235,9 +239,13 @@ const fn provenance_text(error: &Error) -> &'static str {
         Error::KeysUnavailable => {
             "The provenance token cannot be checked at the moment: try again in a few seconds."
         }
-        Error::UntrustedIssuer | Error::UnknownKey | Error::UnsupportedAlgorithm => {
-            "The provenance token is from an issuer, or signed with a key or algorithm, that this service does not accept: \
-             a new one of the same kind will not help."
+        Error::UnknownKey => {
+            "The provenance token is signed with a key that this service does not know: if the key is new, try again in a few \
+             seconds."
+        }
+        Error::UntrustedIssuer | Error::UnsupportedAlgorithm => {
+            "The provenance token is from an issuer, or signed by an algorithm, that this service does not accept: a new one \
+             of the same kind will not help."
         }
         Error::WrongAudience => {
             "The provenance token is for another service: get one whose audience is this service."

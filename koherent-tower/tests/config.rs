@@ -92,6 +92,21 @@ fn all_three_forms_say_the_same() {
         assert!(config.provenance.insecure_http && !config.auth.insecure_http);
         assert_eq!(config.provenance.algorithms, ["Ed25519"]);
     }
+    for none in [
+        "LAB_LISTEN",
+        "LAB_AUTHOR",
+        "LAB_PROVENANCES",
+        "AUTH__AUDIENCE",
+    ] {
+        let variables = [(none.to_owned(), "x".to_owned())];
+        assert!(Config::from_variables("LAB", variables).unwrap().is_none());
+    }
+    let whole = [
+        ("LAB_AUTH", &valid()["auth"]),
+        ("LAB_PROVENANCE", &valid()["provenance"]),
+    ];
+    let whole = whole.map(|(name, value)| (name.to_owned(), value.to_string()));
+    build(&Config::from_variables("LAB", whole).unwrap().unwrap()).unwrap();
     assert!(
         Config::from_variables("LAB", [("LAB_LISTEN".into(), "x".into())])
             .unwrap()
@@ -242,6 +257,11 @@ fn every_fault_is_refused_with_its_key() {
             "cannot be used",
         ),
         (
+            set("/provenance/refresh_interval_seconds", json!(301)),
+            "provenance.max_key_age_seconds",
+            "cannot be used",
+        ),
+        (
             set("/auth/organizations", json!(["bio", " "])),
             "auth.organizations[1]",
             "blank",
@@ -288,6 +308,10 @@ fn variables_that_make_no_sense_are_named() {
             "environment, LAB_AUTH__ISSUERS__1__TYPO: `auth.issuers[1].typo`",
         ),
         ("LAB_AUTH____", "x", "unknown field"),
+        ("LAB_AUTH_AUDIENCE", "x", "two underscores"),
+        ("LAB_PROVENANCE_ISSUERS", "x", "two underscores"),
+        ("LAB_AUTH", "{}", "another variable"),
+        ("LAB_AUTH__Audience", "x", "another variable"),
     ] {
         let mut all = in_environment(&valid());
         all.retain(|(known, _)| known != name);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use koherent_core::source::{Fetch as _, FetchError, MAX_DOCUMENT_BYTES};
+use koherent_core::source::{Fetch as _, FetchError, MAX_KEY_SET_BYTES};
 use koherent_tower::HttpFetcher;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,8 +61,12 @@ impl Server {
     }
 
     async fn fetch(&self) -> Result<Vec<u8>, FetchError> {
-        HttpFetcher::new().fetch(&self.url).await
+        fetch(&self.url).await
     }
+}
+
+async fn fetch(url: &str) -> Result<Vec<u8>, FetchError> {
+    HttpFetcher::new().fetch(url, MAX_KEY_SET_BYTES).await
 }
 
 struct Connection {
@@ -168,15 +172,12 @@ async fn too_long_documents_are_not_read_to_their_end() {
         let sent = server.sent.load(Ordering::SeqCst);
         assert!(sent < TEN_MIB, "{sent} bytes were taken");
     }
-    let longest = "x".repeat(MAX_DOCUMENT_BYTES);
+    let longest = "x".repeat(MAX_KEY_SET_BYTES);
     let server = Server::answering(move |c| {
         let longest = longest.clone();
         async move { with_status(c, "200 OK", &longest).await }
     });
-    assert_eq!(
-        server.await.fetch().await.unwrap().len(),
-        MAX_DOCUMENT_BYTES
-    );
+    assert_eq!(server.await.fetch().await.unwrap().len(), MAX_KEY_SET_BYTES);
 }
 
 /// The time limit is over the whole: silence, a byte now and then, and headers without end.
@@ -230,22 +231,50 @@ async fn what_is_no_http_is_an_error_and_not_a_panic() {
         .local_addr()
         .unwrap()
         .port();
-    let answer = HttpFetcher::new()
-        .fetch(&format!("http://127.0.0.1:{port}/"))
-        .await;
+    let answer = fetch(&format!("http://127.0.0.1:{port}/")).await;
     let error = answer.unwrap_err().to_string();
     assert!(error.contains("refused"), "{error}");
 }
 
-/// A server without a certificate, or without TLS at all, is not believed.
+/// Whom nobody vouches for is not believed, though the connection is encrypted; nor is a server without TLS.
 #[tokio::test]
-async fn https_needs_a_certificate() {
-    let server = Server::answering(|c| with_status(c, "200 OK", "{\"keys\": []}")).await;
-    let url = server.url.replace("http:", "https:");
-    let answer = HttpFetcher::new().fetch(&url).await;
+async fn https_needs_a_certificate_that_the_system_trusts() {
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        acceptor.accept(stream).await.map(drop)
+    });
+    let error = fetch(&format!("https://localhost:{port}/"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("certificate"), "{error}");
+    let refused = server.await.unwrap().unwrap_err().to_string();
+    assert!(
+        refused.contains("alert"),
+        "the client ended the handshake: {refused}"
+    );
+
+    let plain = Server::answering(|c| with_status(c, "200 OK", "{\"keys\": []}")).await;
+    let answer = fetch(&plain.url.replace("http:", "https:")).await;
     assert!(
         matches!(answer, Err(FetchError::Transport(_))),
         "{answer:?}"
     );
-    assert_eq!(server.requests.load(Ordering::SeqCst), 0);
+    assert_eq!(plain.requests.load(Ordering::SeqCst), 0);
 }

@@ -28,6 +28,7 @@ struct Service {
     tasks: TestFetcher,
     revocations: TestFetcher,
     calls: Arc<AtomicUsize>,
+    access: AccessVerifier,
     app: Router,
 }
 
@@ -59,13 +60,14 @@ impl Service {
             .route("/", get(handler))
             .layer(Extension(Arc::clone(&calls)))
             .layer(ProvenanceLayer::new(provenance))
-            .layer(PrincipalLayer::new(access));
+            .layer(PrincipalLayer::new(access.clone()));
         Self {
             clock,
             logins,
             tasks,
             revocations,
             calls,
+            access,
             app,
         }
     }
@@ -149,11 +151,19 @@ async fn load_goes_on_without_the_request_that_began_it() {
     let waiting = service.ask(&login, &task);
     let given_up = tokio::time::timeout(Duration::from_millis(20), waiting).await;
     assert!(given_up.is_err());
+    assert_eq!(service.logins.fetches(), 1);
     service.logins.hang(false);
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    // Nobody asked again, and the document has arrived: no new fetch is needed.
+    // Nobody has asked again, and the keys are there: this one waits for nothing, and would wait for ever if it did.
+    service.logins.hang(true);
+    assert!(
+        service
+            .access
+            .verify(&login)
+            .is_err_and(|error| error.reason() != "KEYS_UNAVAILABLE")
+    );
     assert_eq!(service.ask(&login, &task).await, (200, ""));
     assert_eq!(service.logins.fetches(), 1);
 }
@@ -171,6 +181,9 @@ async fn known_keys_pass_while_unknown_ones_wait() {
         .mint();
     let request = Service::request(&login("1"), &unknown);
     let waiting = tokio::spawn(service.app.clone().oneshot(request));
+    while service.tasks.fetches() < 2 {
+        tokio::task::yield_now().await;
+    }
     for _ in 0..50 {
         assert_eq!(service.ask(&login("1"), &task()).await, (200, ""));
     }
@@ -260,4 +273,52 @@ async fn revoked_tokens_are_refused_although_they_are_remembered() {
         service.ask(&nameless, &task()).await,
         (401, "MISSING_CLAIM")
     );
+}
+
+/// One failed load of the list, a quiet hour, and the keys are due in the same request: the list is loaded all the same.
+#[tokio::test]
+async fn revocations_are_loaded_again_after_a_failure_whatever_the_keys_need() {
+    let service = Service::start();
+    assert_eq!(service.ask(&login("lost"), &task()).await, (200, ""));
+    service.revocations.fail(FetchError::TimedOut);
+    service.clock.advance(Duration::from_secs(10));
+    assert_eq!(service.ask(&login("lost"), &task()).await, (200, ""));
+    tokio::task::yield_now().await;
+    assert_eq!(service.revocations.fetches(), 2);
+    service.revocations.serve(r#"["lost"]"#);
+    service.clock.advance(Duration::from_secs(3600));
+    assert_eq!(service.ask(&login("lost"), &task()).await, (401, "REVOKED"));
+}
+
+/// An outage of the whole identity provider, and so little traffic that everything is due in each request.
+#[tokio::test]
+async fn everything_is_loaded_again_when_an_outage_is_over() {
+    let service = Service::start();
+    assert_eq!(service.ask(&login("lost"), &task()).await, (200, ""));
+    for fetcher in [&service.logins, &service.tasks, &service.revocations] {
+        fetcher.fail(FetchError::Status(503));
+    }
+    for _ in 0..20 {
+        service.clock.advance(Duration::from_secs(15));
+        assert_eq!(service.ask(&login("lost"), &task()).await, (200, ""));
+        tokio::task::yield_now().await;
+    }
+    service.logins.serve(login_issuer().jwks());
+    service.tasks.serve(test_issuer("rekuest").jwks());
+    service.revocations.serve(r#"["lost"]"#);
+    let before = service.fetches();
+    service.clock.advance(Duration::from_secs(15));
+    service.ask(&login("lost"), &task()).await;
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let after = service.fetches();
+    assert!(
+        before
+            .iter()
+            .zip(after)
+            .all(|(before, after)| after == before + 1),
+        "{before:?} {after:?}"
+    );
+    assert_eq!(service.ask(&login("lost"), &task()).await, (401, "REVOKED"));
 }

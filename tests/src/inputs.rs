@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, Request, Response};
 use futures_util::FutureExt as _;
 use koherent_core::testing::{TestFetcher, test_issuer};
 use koherent_core::token::{args_hash, canonical_json};
-use koherent_core::{Error, KeySet, KeySource, Verifier};
+use koherent_core::{KeySet, KeySource, RevocationList, TrustedIssuer, Verifier};
 use koherent_tower::config::{Config, Jwks};
 use koherent_tower::{AccessIssuer, AccessVerifier, PrincipalLayer, ProvenanceLayer};
 use serde_json::{Value, json};
@@ -119,25 +119,63 @@ fn describe(who: Option<&koherent_core::Attribution>) -> String {
     format!("{}/{}", user.unwrap_or_default(), task.unwrap_or_default())
 }
 
-/// A key set: it is read by both kinds of verifier, and no key of it accepts a token that it did not sign.
+/// A key set or a revocation list: it is read by both kinds of verifier; whatever keys it holds, the only tokens that pass
+/// are those that its owner signed, which takes the owner's key in the set.
 pub fn key_set(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
+    let _ = RevocationList::new(KeySource::inline(text));
     if let Ok(keys) = KeySet::from_jwks(text) {
         assert!(keys.key_ids().all(|id| !id.is_empty()));
         assert_eq!(keys.is_empty(), keys.key_ids().count() == 0);
     }
+    let holds_key_of = |issuer: &str| {
+        let document: Value = serde_json::from_str(&test_issuer(issuer).jwks()).unwrap_or_default();
+        document["keys"][0]["x"]
+            .as_str()
+            .is_some_and(|point| text.contains(point))
+    };
+    if let Ok(trusted) = TrustedIssuer::new("rekuest", KeySource::inline(text)) {
+        let verifier = Verifier::new("lab", [trusted]).expect("a verifier");
+        assert!(verifier.verify(&TASK).is_err() || holds_key_of("rekuest"));
+    }
     let algorithms = ["EdDSA", "RS256", "RS512", "PS384", "ES256", "ES384"];
-    if let Ok(login) = AccessIssuer::new(
-        "https://stranger.example",
-        KeySource::inline(text),
-        algorithms,
-    ) {
-        let verifier = AccessVerifier::new("lab", [login]).expect("a verifier");
-        assert_eq!(verifier.verify(&ACCESS), Err(Error::UntrustedIssuer));
+    let Ok(login) = AccessIssuer::new(LOGIN, KeySource::inline(text), algorithms) else {
+        return;
+    };
+    let verifier = AccessVerifier::new("lab", [login]).expect("a verifier");
+    assert!(verifier.verify(&ACCESS).is_err() || holds_key_of(LOGIN));
+    // Signatures of the right length, by nobody: each key of the set is tried, under the ids that the seeds have.
+    for forgery in &*FORGERIES {
+        assert!(verifier.verify(forgery).is_err());
     }
 }
+
+/// Tokens that name a key of each type, and that nobody signed.
+static FORGERIES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    use base64::Engine as _;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let claims =
+        json!({"iss": LOGIN, "aud": "lab", "sub": "root", "exp": 4_102_444_800_u64}).to_string();
+    let keys = [
+        ("RS256", "r", 256),
+        ("PS384", "r", 256),
+        ("ES256", "e", 64),
+        ("ES384", "f", 96),
+        ("EdDSA", "o", 64),
+    ];
+    let forge = |(algorithm, key, length)| {
+        let header = json!({"alg": algorithm, "kid": key}).to_string();
+        let signature = encode(&vec![1; length]);
+        format!(
+            "{}.{}.{signature}",
+            encode(header.as_bytes()),
+            encode(claims.as_bytes())
+        )
+    };
+    keys.into_iter().map(forge).collect()
+});
 
 /// Arguments: their canonical form, where they have one, is JSON and its own canonical form, and the hash is of it.
 pub fn arguments(input: &[u8]) {

@@ -1,6 +1,7 @@
-//! Inputs to begin with, from the conformance vectors and the documentation: for the tests, and for the fuzzers, to which
-//! `cargo xtask seeds` writes them.
+//! Inputs to begin with, from the conformance vectors and the documentation: for the tests, and for the fuzzers, for which
+//! `cargo run -p koherent-tests --example seeds` writes them.
 
+use koherent_core::testing::test_issuer;
 use serde_json::Value;
 
 use crate::inputs::{ACCESS, TASK};
@@ -77,13 +78,17 @@ fn key_sets() -> Vec<String> {
     let configs = alternatives.chain([&vectors["config"]]);
     let issuers = configs.flat_map(|config| config["issuers"].as_array().expect("issuers"));
     let mut all: Vec<String> = issuers.map(|issuer| issuer["jwks"].to_string()).collect();
+    // Real keys of each type, under short ids.
     let point = "VMeb76kS4b_Hpy89zdK8wmxnGz20GbcgU4P2TSBgHRE";
-    let modulus = "w".repeat(342);
     all.push(format!(
-        r#"{{"keys": [{{"kty": "RSA", "kid": "r", "n": "{modulus}", "e": "AQAB", "alg": "RS256", "use": "sig"}},
-        {{"kty": "EC", "crv": "P-256", "kid": "e", "x": "{point}", "y": "{point}", "key_ops": ["verify"]}},
+        r#"{{"keys": [{{"kty": "RSA", "kid": "r", "n": "rGJmQIp53fkDZDmVbd8YpWbYOV5vL4uPDkXNTO-gCLyPidW0FZv0HtEqdv6gAKKppnK-CWX1ejO8uKkIS6Z1ycGIy-VR-u9y4paDTXH_oZwT8j4w9Q0_hiHLfDHIg8EQz8tMJRxu0PvW-CvRAvC9bPqem-UIbGwqwP-GrYabmy1ggGnPrJrA4dRoao5iRXFpaLrhwCfZMZbGN3fdbl3oagMSpXyx6usvHQhsW0BCZfx-WTOaVne4QurTVDicIE3tkpqB0EujfK3Uo-SCco0FwjyHWfpCk09LLu8heQILEAtvwuQk39853XMHunNyHhkBLgJet5oTLFD6csD2-0_bSQ", "e": "AQAB"}},
+        {{"kty": "EC", "crv": "P-256", "kid": "e", "x": "kNByNKPkJbS30emUMXz4yCWeHdXyil4uOqmhc40Pg5k", "y": "48dGD1_xLqhsneCYoydIW6py6STg7a0VNNV53Udhlng", "key_ops": ["verify"]}},
+        {{"kty": "EC", "crv": "P-384", "kid": "f", "x": "xPMMemSqIpH8-1Vv76PM-pyv05GYmUFNA1jTs3WotWUzdKJbybTbt_SL11vBya0p", "y": "aBtjQgUAVnRfscYQ8oZob_TL8Qg53vxWdQVJ1XBQDHjKcsbWIEvOHs_dHP9SBjxJ", "alg": "ES384", "use": "sig"}},
         {{"kty": "OKP", "crv": "Ed25519", "kid": "o", "x": "{point}"}}, {{"kty": "oct", "kid": "s", "k": "AAAA"}}]}}"#
     ));
+    all.push(test_issuer("rekuest").jwks());
+    all.push(test_issuer("https://login.example").jwks());
+    all.push(r#"{"revoked": ["a", "b"]}"#.to_owned());
     all
 }
 

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use koherent_core::mint::TokenIssuer;
 use koherent_core::testing::test_issuer;
-use koherent_core::token::TokenDigest;
 use koherent_core::{Attribution, KeySource, Principal, UnverifiedToken};
 use koherent_tests::key_server::{KeyServer, Mood};
 use koherent_tests::lab::{LOGIN, Lab, TASKS, access_token, altered_task_token, task_token};
@@ -57,7 +56,7 @@ async fn tokens_appear_in_nothing_that_the_service_says() {
     let lab = Lab::start_with(&format!(
         "[auth]\naudience = \"lab\"\n[[auth.issuers]]\niss = \"{LOGIN}\"\njwks = \"auth-jwks.json\"\n\
          algorithms = [\"EdDSA\"]\n[provenance]\naudience = \"lab\"\nrefresh_interval_seconds = 1\n\
-         [[provenance.issuers]]\niss = \"{TASKS}\"\njwks_uri = \"{}\"\n",
+         [[provenance.issuers]]\niss = \"{TASKS}\"\njwks_uri = \"{}?code=QUERYSECRET\"\n",
         server.url()
     ))
     .await;
@@ -160,7 +159,7 @@ async fn tokens_appear_in_nothing_that_the_service_says() {
             );
         }
     }
-    for password in ["not-a-token-but", "xxxxxxxxxxxxxxxxx"] {
+    for password in ["not-a-token-but", "xxxxxxxxxxxxxxxxx", "QUERYSECRET"] {
         assert!(
             !logged.contains(password),
             "in the log: {}",
@@ -191,9 +190,8 @@ fn debugged(login: &str, task: &str) -> String {
         .with_task(&token)
         .unwrap();
     format!(
-        "{issuer:?} {verifier:?} {token:?} {keys:?} {access:?} {principal:?} {attribution:?} {:?} {:?} {:?} {:?}",
+        "{issuer:?} {verifier:?} {token:?} {keys:?} {access:?} {principal:?} {attribution:?} {:?} {:?} {:?}",
         UnverifiedToken::parse(task),
-        TokenDigest::of(task),
         ProvenanceLayer::new(verifier.clone()),
         PrincipalLayer::new(access.clone()),
     )

@@ -1,6 +1,8 @@
 //! The lab's websocket: signing in, staying signed in, and what a socket may not do.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use koherent_core::testing::test_issuer;
 use koherent_tests::lab::{LOGIN, Lab, access_token, task_token};
@@ -163,7 +165,7 @@ async fn mutations_over_a_socket_are_refused_and_write_nothing() {
 async fn login_that_expires_ends_what_the_socket_may_read() {
     use koherent_core::{Clock as _, SystemClock};
     let lab = Lab::start().await;
-    let expires = SystemClock.since_epoch().as_secs() + 2;
+    let expires = SystemClock.since_epoch().as_secs() + 6;
     let token = test_issuer(LOGIN).sign(
         &json!({"alg": "EdDSA", "kid": "test-1"}),
         &json!({"iss": LOGIN, "aud": "lab", "sub": "ann", "exp": expires}),
@@ -173,10 +175,40 @@ async fn login_that_expires_ends_what_the_socket_may_read() {
         .unwrap();
     let before = socket.ask("{ samples { id } }").await;
     assert_eq!(before["data"]["samples"], json!([]));
-    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    while SystemClock.since_epoch().as_secs() < expires {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     let after = socket.ask("{ samples { id } }").await;
     assert_eq!(
         after["errors"][0]["extensions"]["reason"], "SIGNED_OUT",
         "{after}"
     );
+}
+
+/// Clients do not ping by themselves: a quiet one that has signed in stays, and one that has not does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_socket_stays_if_somebody_signed_in() {
+    let lab = Lab::start().await;
+    let payload = json!({"token": access_token("agent-7", "robot")});
+    let mut signed_in = Socket::sign_in(&lab, payload).await.unwrap();
+    let mut nobody = Socket::connect(&lab).await;
+    assert!(matches!(
+        tokio::time::timeout(Duration::from_secs(60), nobody.0.next()).await,
+        Ok(None | Some(Err(_)))
+    ));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let answer = signed_in.ask("{ samples { id } }").await;
+    assert_eq!(answer["data"]["samples"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_beyond_the_limit_end_the_socket() {
+    let lab = Lab::start().await;
+    let mut socket = Socket::connect(&lab).await;
+    let payload = json!({"token": "x".repeat(1 << 20)});
+    let message = json!({"type": "connection_init", "payload": payload}).to_string();
+    // It may be closed before it has taken all.
+    let _ = socket.0.send(Message::text(message)).await;
+    assert!(!matches!(socket.0.next().await, Some(Ok(Message::Text(_)))));
+    lab.data(None, "{ samples { id } }").await;
 }

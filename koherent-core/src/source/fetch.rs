@@ -5,9 +5,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// The most bytes a document may have. A longer one is refused, and a fetcher stops reading there.
-pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
-
 /// What [`Fetch::fetch`] returns.
 pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>>;
 
@@ -17,7 +14,7 @@ pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchErro
 /// is only as far trusted as its document:
 ///
 /// - only status 200 is a document, and redirects are not followed;
-/// - after [`MAX_DOCUMENT_BYTES`] it stops reading;
+/// - after `most_bytes` it stops reading;
 /// - after two seconds or so it gives up, also when bytes keep dripping in;
 /// - it sends no cookies and no credentials.
 ///
@@ -30,7 +27,7 @@ pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchErro
 /// struct Broken;
 ///
 /// impl Fetch for Broken {
-///     fn fetch<'a>(&'a self, _url: &'a str) -> FetchFuture<'a> {
+///     fn fetch<'a>(&'a self, _url: &'a str, _most_bytes: usize) -> FetchFuture<'a> {
 ///         Box::pin(async { Err(FetchError::TimedOut) })
 ///     }
 /// }
@@ -43,17 +40,17 @@ pub type FetchFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchErro
     note = "turn on the feature `fetch` of koherent-tower, or implement `koherent_core::source::Fetch`"
 )]
 pub trait Fetch: fmt::Debug + Send + Sync + 'static {
-    /// Fetches the document at that URL.
+    /// Fetches the document at that URL, if it has at most so many bytes.
     ///
     /// # Errors
     ///
     /// [`FetchError`]; it is logged, never shown to clients.
-    fn fetch<'a>(&'a self, url: &'a str) -> FetchFuture<'a>;
+    fn fetch<'a>(&'a self, url: &'a str, most_bytes: usize) -> FetchFuture<'a>;
 }
 
 impl<F: Fetch + ?Sized> Fetch for Arc<F> {
-    fn fetch<'a>(&'a self, url: &'a str) -> FetchFuture<'a> {
-        (**self).fetch(url)
+    fn fetch<'a>(&'a self, url: &'a str, most_bytes: usize) -> FetchFuture<'a> {
+        (**self).fetch(url, most_bytes)
     }
 }
 
@@ -67,8 +64,8 @@ pub enum FetchError {
     /// The answer was no document: the status is not 200. A redirect is one of these.
     #[error("it answered with status {0}")]
     Status(u16),
-    /// The document is longer than [`MAX_DOCUMENT_BYTES`].
-    #[error("its document is longer than {MAX_DOCUMENT_BYTES} bytes")]
+    /// The document has more bytes than it may.
+    #[error("its document is too long")]
     TooLarge,
     /// No connection, or it broke off.
     #[error("it cannot be reached: {0}")]

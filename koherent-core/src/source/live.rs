@@ -1,19 +1,15 @@
 //! A document that changes while the service runs: what is known of it, and when it is loaded again.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::Shared;
 use sha2::{Digest as _, Sha256};
 
-use super::fetch::{Fetch, FetchError, MAX_DOCUMENT_BYTES};
+use super::fetch::{Fetch, FetchError};
 use super::origin::{KeySource, Origin};
+use super::refresh::{Loading, Need, Refresh};
 use crate::clock::Clock;
 use crate::error::{Error, SetupError};
 
@@ -25,11 +21,13 @@ const FILE_INTERVAL: Duration = Duration::from_secs(1);
 /// Cloning it shares it. See the [module](crate::source) for when it is loaded.
 ///
 /// ```
+/// use std::sync::Arc;
 /// use koherent_core::source::{Live, Need};
-/// use koherent_core::{KeySource, SystemClock};
+/// use koherent_core::{Clock, KeySource, SystemClock};
 ///
+/// let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 /// let lines = Live::new("lines", "docs", KeySource::inline("a\nb"), |text| Ok(text.lines().count()))?;
-/// let (view, need) = lines.look(&SystemClock, |_| true);
+/// let (view, need) = lines.look(&clock, |_| true);
 /// assert_eq!(view.value.as_deref(), Some(&2));
 /// assert!(matches!(need, Need::Nothing));
 /// # Ok::<(), koherent_core::SetupError>(())
@@ -52,7 +50,10 @@ struct State<T> {
     asked: Option<Duration>,
     /// Whether the last load failed.
     failed: bool,
-    running: Option<Refresh>,
+    /// Of a URL: the load under way.
+    loading: Option<Loading>,
+    /// Of a file: whether somebody reads it.
+    reading: bool,
 }
 
 struct Current<T> {
@@ -61,13 +62,6 @@ struct Current<T> {
     digest: [u8; 32],
     /// When the load began that found this, or found it again.
     confirmed: Duration,
-}
-
-/// Whether a document can be loaded now.
-enum Load {
-    Begun(Refresh),
-    UnderWay(Refresh),
-    TooSoon,
 }
 
 /// What is known of a document.
@@ -79,24 +73,6 @@ pub struct View<T> {
     /// Whether the last load failed: what is not in the document may be in a newer one.
     pub failed: bool,
 }
-
-/// What to do about an answer that was given from what is known.
-#[derive(Debug, Clone)]
-#[must_use]
-#[expect(clippy::exhaustive_enums, reason = "callers must decide each case")]
-pub enum Need {
-    /// It stands.
-    Nothing,
-    /// It stands; beside, the document should be loaded again.
-    Beside(Refresh),
-    /// It is preliminary: load first, then ask again.
-    First(Refresh),
-}
-
-/// A load under way. All that wait for it share one, and it runs only while it is polled or spawned.
-#[derive(Clone)]
-#[must_use = "a future does nothing unless it is polled"]
-pub struct Refresh(Shared<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl<T: Send + Sync + 'static> Live<T> {
     /// A document of that source. `what` and `of` name it in logs and metrics ("access keys", and the issuer); `read` turns
@@ -113,7 +89,7 @@ impl<T: Send + Sync + 'static> Live<T> {
     ) -> Result<Self, SetupError> {
         let text = match &source.origin {
             Origin::Inline(text) => Some(text.to_string()),
-            Origin::File(path) => Some(read_file(path)?),
+            Origin::File(path) => Some(read_file(path, source.most_bytes)?),
             Origin::Url { .. } => None,
         };
         let current = match &text {
@@ -129,7 +105,8 @@ impl<T: Send + Sync + 'static> Live<T> {
             current,
             asked: None,
             failed: false,
-            running: None,
+            loading: None,
+            reading: false,
         };
         Ok(Self(Arc::new(Inner {
             what,
@@ -141,8 +118,12 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 
     /// What is known now, without waiting, and what to do about it. `satisfies` says whether the document has what is
-    /// looked for, such as a key.
-    pub fn look(&self, clock: &dyn Clock, satisfies: impl FnOnce(&T) -> bool) -> (View<T>, Need) {
+    /// looked for, such as a key. Looking changes nothing: a need that is dropped is there again at the next look.
+    pub fn look(
+        &self,
+        clock: &Arc<dyn Clock>,
+        satisfies: impl FnOnce(&T) -> bool,
+    ) -> (View<T>, Need) {
         let now = match self.0.source.origin {
             Origin::Inline(_) => Duration::ZERO,
             Origin::File(_) | Origin::Url { .. } => clock.monotonic(),
@@ -152,39 +133,38 @@ impl<T: Send + Sync + 'static> Live<T> {
         }
         let state = self.0.state();
         let view = self.0.view(&state, now);
-        let Origin::Url { url, fetcher } = &self.0.source.origin else {
-            return (view, Need::Nothing);
-        };
-        let age = state
-            .current
-            .as_ref()
-            .map(|current| now.saturating_sub(current.confirmed));
-        let max_age = self.0.source.max_age;
-        let missing = view.value.as_deref().is_none_or(|value| !satisfies(value));
-        if !missing && age.is_some_and(|age| age < max_age) {
+        if !matches!(self.0.source.origin, Origin::Url { .. }) {
             return (view, Need::Nothing);
         }
-        // Nobody is made to wait for a server that has just failed to confirm keys that are known.
-        let overdue = !state.failed && age.is_some_and(|age| age >= max_age * 2);
+        let missing = view.value.as_deref().is_none_or(|value| !satisfies(value));
+        let need = self.0.need(&state, now, missing);
         drop(state);
-        let need = match Inner::refresh(&self.0, url, fetcher, now) {
-            Load::Begun(refresh) | Load::UnderWay(refresh) if missing || overdue => {
-                Need::First(refresh)
-            }
-            Load::Begun(refresh) => Need::Beside(refresh),
-            Load::UnderWay(_) | Load::TooSoon => Need::Nothing,
+        let need = match need {
+            Wanted::Nothing => Need::Nothing,
+            Wanted::Beside => Need::Beside(self.refresh(clock)),
+            Wanted::First => Need::First(self.refresh(clock)),
         };
         (view, need)
     }
-}
 
-impl<T: Send + Sync + 'static> Live<T> {
     /// Loads the document now, if it never was; otherwise does nothing.
-    pub async fn load(&self, clock: &dyn Clock) {
+    pub async fn load(&self, clock: &Arc<dyn Clock>) {
         if let (_, Need::First(refresh)) = self.look(clock, |_| true) {
             refresh.await;
         }
     }
+
+    fn refresh(&self, clock: &Arc<dyn Clock>) -> Refresh {
+        let (inner, clock) = (Arc::clone(&self.0), Arc::clone(clock));
+        Refresh::new(move || Inner::begin(&inner, clock.monotonic()))
+    }
+}
+
+/// How urgent a load is.
+enum Wanted {
+    Nothing,
+    Beside,
+    First,
 }
 
 impl<T> View<T> {
@@ -213,49 +193,77 @@ impl<T: Send + Sync + 'static> Inner<T> {
         }
     }
 
-    /// The load under way, or a new one if the interval is over.
-    fn refresh(this: &Arc<Self>, url: &Arc<str>, fetcher: &Arc<dyn Fetch>, now: Duration) -> Load {
+    fn need(&self, state: &State<T>, now: Duration, missing: bool) -> Wanted {
+        let since = |moment: Duration| now.saturating_sub(moment);
+        let (interval, max_age) = (self.source.interval, self.source.max_age());
+        let age = state
+            .current
+            .as_ref()
+            .map(|current| since(current.confirmed));
+        if !missing && age.is_some_and(|age| age < max_age) {
+            return Wanted::Nothing;
+        }
+        // Nobody waits for a server that has just failed, to confirm keys that are known.
+        let has_just_failed =
+            state.failed && state.asked.is_some_and(|asked| since(asked) < interval * 2);
+        let overdue = age.is_none_or(|age| age >= max_age * 2) && !has_just_failed;
+        match &state.loading {
+            Some(_) if missing || overdue => Wanted::First,
+            // Whoever began it has gone, and left it to the next.
+            Some(loading) if loading.is_abandoned() => Wanted::Beside,
+            Some(_) => Wanted::Nothing,
+            None if state.asked.is_some_and(|asked| since(asked) < interval) => Wanted::Nothing,
+            None if missing || overdue => Wanted::First,
+            None => Wanted::Beside,
+        }
+    }
+
+    /// The load under way, or a new one if the interval is over. Nothing else begins one.
+    fn begin(this: &Arc<Self>, now: Duration) -> Option<Loading> {
+        let Origin::Url { url, fetcher } = &this.source.origin else {
+            return None;
+        };
         let mut state = this.state_mut();
-        if let Some(running) = &state.running {
-            return Load::UnderWay(running.clone());
+        if let Some(loading) = &state.loading {
+            return Some(loading.clone());
         }
-        let interval = this.source.interval;
-        if state
-            .asked
-            .is_some_and(|asked| now.saturating_sub(asked) < interval)
-        {
-            return Load::TooSoon;
+        let asked = state.asked.replace(now);
+        if asked.is_some_and(|asked| now.saturating_sub(asked) < this.source.interval) {
+            state.asked = asked;
+            return None;
         }
-        state.asked = Some(now);
         // Weak: the load stands in the state that it will change.
-        let (weak, url, fetcher) = (Arc::downgrade(this), Arc::clone(url), Arc::clone(fetcher));
-        let load = async move {
-            let fetched = AssertUnwindSafe(async { fetcher.fetch(&url).await }).catch_unwind();
-            let fetched = fetched
-                .await
-                .unwrap_or_else(|_| Err(FetchError::transport("the fetcher panicked")));
-            if let Some(inner) = weak.upgrade() {
-                inner.arrived(fetched, now);
+        let weak = Arc::downgrade(this);
+        let (url, fetcher) = (Arc::clone(url), Arc::<dyn Fetch>::clone(fetcher));
+        let most_bytes = this.source.most_bytes;
+        let load = {
+            let weak = weak.clone();
+            async move {
+                let fetched = fetcher.fetch(&url, most_bytes).await;
+                if let Some(inner) = weak.upgrade() {
+                    inner.arrived(fetched, now);
+                }
             }
         };
-        let refresh = Refresh(load.boxed().shared());
-        state.running = Some(refresh.clone());
-        Load::Begun(refresh)
+        let panicked = move || {
+            if let Some(inner) = weak.upgrade() {
+                inner.settle(Err("a panic while it was loaded".to_owned()), now);
+            }
+        };
+        let loading = Loading::new(load, panicked);
+        state.loading = Some(loading.clone());
+        Some(loading)
     }
 
     fn arrived(&self, fetched: Result<Vec<u8>, FetchError>, asked: Duration) {
-        let text = fetched
-            .and_then(|bytes| {
-                if bytes.len() > MAX_DOCUMENT_BYTES {
-                    Err(FetchError::TooLarge)
-                } else {
-                    Ok(bytes)
-                }
-            })
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| {
+        let most_bytes = self.source.most_bytes;
+        let text = match fetched {
+            Ok(bytes) if bytes.len() > most_bytes => Err(FetchError::TooLarge.to_string()),
+            Ok(bytes) => {
                 String::from_utf8(bytes).map_err(|_| "its document is not UTF-8".to_owned())
-            });
+            }
+            Err(error) => Err(error.to_string()),
+        };
         self.settle(text, asked);
     }
 
@@ -263,9 +271,8 @@ impl<T: Send + Sync + 'static> Inner<T> {
     /// twice within the grain of a file system's clock.
     fn read_again(&self, path: &Path, now: Duration) {
         let is_due = |state: &State<T>| {
-            state
-                .asked
-                .is_none_or(|asked| now.saturating_sub(asked) >= FILE_INTERVAL)
+            let asked = state.asked.map(|asked| now.saturating_sub(asked));
+            !state.reading && asked.is_none_or(|since| since >= FILE_INTERVAL)
         };
         if !is_due(&self.state()) {
             return;
@@ -276,11 +283,13 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 return;
             }
             state.asked = Some(now);
+            state.reading = true;
         }
-        self.settle(read_file(path).map_err(|error| error.to_string()), now);
+        let text = read_file(path, self.source.most_bytes).map_err(|error| error.to_string());
+        self.settle(text, now);
     }
 
-    /// Takes over what a load found. The document is read outside of the lock.
+    /// Takes over what a load found. The document is read, and the log written, outside of the lock.
     fn settle(&self, text: Result<String, String>, asked: Duration) {
         let digest = text.as_ref().ok().map(|text| Sha256::digest(text).into());
         let known = self.state().current.as_ref().map(|current| current.digest);
@@ -291,41 +300,50 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 .map_err(|error| error.to_string()),
             Err(problem) => Err(problem),
         };
-        let mut state = self.state_mut();
-        state.running = None;
-        let failed_before = std::mem::replace(&mut state.failed, found.is_err());
-        let outcome = match found {
-            Ok(None) => {
-                if let Some(current) = &mut state.current {
-                    current.confirmed = asked;
-                }
-                "unchanged"
-            }
-            Ok(Some(value)) => {
-                let generation = state.current.as_ref().map_or(1, |old| old.generation + 1);
-                state.current = Some(Current {
-                    value,
-                    generation,
-                    digest: digest.unwrap_or_default(),
-                    confirmed: asked,
-                });
-                tracing::info!(of = %self.of, generation, "{} loaded", self.what);
-                "changed"
-            }
-            Err(problem) => {
-                let is_url = matches!(self.source.origin, Origin::Url { .. });
-                // A file is looked at every second; saying so once is enough.
-                if is_url || !failed_before {
-                    let kept = state.current.is_some();
-                    tracing::warn!(of = %self.of, source = ?self.source, kept, "{} not loaded: {problem}", self.what);
-                }
-                "failed"
-            }
+        let outcome = match &found {
+            Ok(None) => "unchanged",
+            Ok(Some(_)) => "changed",
+            Err(_) => "failed",
         };
-        drop(state);
+        let (failed_before, kept) = self.store(found.as_ref().ok(), digest, asked);
+        match found {
+            Ok(None) => {}
+            Ok(Some(_)) => tracing::info!(of = %self.of, "{} loaded", self.what),
+            // A file is looked at every second; saying so once is enough.
+            Err(_) if failed_before && matches!(self.source.origin, Origin::File(_)) => {}
+            Err(problem) => {
+                tracing::warn!(of = %self.of, source = ?self.source, kept, "{} not loaded: {problem}", self.what);
+            }
+        }
         let of = self.of.to_string();
         ::metrics::counter!("koherent_refreshes_total", "document" => self.what, "of" => of, "outcome" => outcome)
             .increment(1);
+    }
+
+    /// Whether the load before this one failed, and whether there is a document.
+    fn store(
+        &self,
+        found: Option<&Option<Arc<T>>>,
+        digest: Option<[u8; 32]>,
+        asked: Duration,
+    ) -> (bool, bool) {
+        let mut state = self.state_mut();
+        state.loading = None;
+        state.reading = false;
+        let failed_before = std::mem::replace(&mut state.failed, found.is_none());
+        match (found, &mut state.current) {
+            (None, _) | (Some(None), None) => {}
+            (Some(None), Some(current)) => current.confirmed = asked,
+            (Some(Some(value)), current) => {
+                *current = Some(Current {
+                    value: Arc::clone(value),
+                    generation: current.as_ref().map_or(1, |old| old.generation + 1),
+                    digest: digest.unwrap_or_default(),
+                    confirmed: asked,
+                });
+            }
+        }
+        (failed_before, state.current.is_some())
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State<T>> {
@@ -337,7 +355,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
     }
 }
 
-fn read_file(path: &Path) -> Result<String, SetupError> {
+fn read_file(path: &Path, most_bytes: usize) -> Result<String, SetupError> {
     use std::io::Read as _;
     let unreadable = |problem: String| SetupError::UnreadableFile {
         path: path.display().to_string(),
@@ -346,28 +364,13 @@ fn read_file(path: &Path) -> Result<String, SetupError> {
     let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let mut text = String::new();
     let read = file
-        .take(MAX_DOCUMENT_BYTES as u64 + 1)
+        .take(most_bytes as u64 + 1)
         .read_to_string(&mut text)
         .map_err(|error| unreadable(error.to_string()))?;
-    if read > MAX_DOCUMENT_BYTES {
-        let problem = format!("it is longer than {MAX_DOCUMENT_BYTES} bytes");
-        return Err(unreadable(problem));
+    if read > most_bytes {
+        return Err(unreadable(format!("it is longer than {most_bytes} bytes")));
     }
     Ok(text)
-}
-
-impl Future for Refresh {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(cx)
-    }
-}
-
-impl fmt::Debug for Refresh {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Refresh(..)")
-    }
 }
 
 impl<T> Clone for Live<T> {

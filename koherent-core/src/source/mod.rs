@@ -13,9 +13,11 @@
 //! - Before the first token, and whenever a token names a key that is not known: it waits for the fetch. So a rotation is
 //!   picked up at once.
 //! - Beside a request when the document is older than its *maximum age* (1 minute), and before a request when it is older
-//!   than twice that. So a removed key is refused soon, also where no unknown key ever comes.
+//!   than twice that, unless a load has just failed. So a removed key is refused soon, also where no unknown key ever comes.
 //! - At most once per *interval* (10 seconds) and one at a time, whatever the traffic. A failed load counts: until the
 //!   interval is over nobody waits for another.
+//!
+//! All of this is per issuer: two that name the same URL fetch it each.
 //!
 //! A failed load keeps what is known, for up to 24 hours for keys. Then, or if nothing was ever loaded, tokens are refused
 //! with [`Error::KeysUnavailable`](crate::Error::KeysUnavailable).
@@ -23,12 +25,15 @@
 //! Intervals are measured by [`Clock::monotonic`](crate::Clock::monotonic): setting the machine's clock stretches none.
 //!
 //! Nothing here needs a runtime: a [`Refresh`] is a plain future, that whoever needs it drives. Who has a runtime spawns
-//! it, so that it is finished even when the request that needed it is gone.
+//! it, so that it is finished even when the request that needed it is gone. Files are read where they are asked for, for
+//! some microseconds once a second: keep them on a disk, not on a network that may hang.
 
 mod fetch;
 mod live;
 mod origin;
+mod refresh;
 
-pub use fetch::{Fetch, FetchError, FetchFuture, MAX_DOCUMENT_BYTES};
-pub use live::{Live, Need, Refresh, View};
-pub use origin::KeySource;
+pub use fetch::{Fetch, FetchError, FetchFuture};
+pub use live::{Live, View};
+pub use origin::{KeySource, MAX_KEY_SET_BYTES, MAX_REVOCATION_LIST_BYTES};
+pub use refresh::{Need, Refresh};

@@ -20,6 +20,12 @@ const MAX_AGE: Duration = Duration::from_secs(60);
 /// How old keys may be that are used because no newer ones can be had.
 const STALE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The most bytes a key set may have: some hundred keys.
+pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
+
+/// The most bytes a revocation list may have: some hundred thousand ids.
+pub const MAX_REVOCATION_LIST_BYTES: usize = 4 * 1024 * 1024;
+
 /// Where the keys of an issuer come from: a JWKS document (RFC 7517 §5), given inline, in a file, or at a URL.
 ///
 /// ```
@@ -42,8 +48,9 @@ const STALE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct KeySource {
     pub(super) origin: Origin,
     pub(super) interval: Duration,
-    pub(super) max_age: Duration,
+    max_age: Option<Duration>,
     pub(super) stale_limit: Option<Duration>,
+    pub(super) most_bytes: usize,
 }
 
 #[derive(Clone)]
@@ -91,7 +98,7 @@ impl KeySource {
         let source = Self::checked_url(url, Arc::new(fetcher), Plain::Anywhere)?;
         if check_url(url, Plain::ToLoopback).is_err() {
             tracing::warn!(
-                url,
+                ?source,
                 "keys are fetched without TLS: whoever stands between can make any token pass"
             );
         }
@@ -102,42 +109,50 @@ impl KeySource {
     ///
     /// # Errors
     ///
-    /// [`SetupError::UnusableInterval`] below one second or above one hour.
+    /// [`SetupError::UnusableInterval`] below one second, above one hour, or above the maximum age that was given.
     pub fn with_interval(mut self, interval: Duration) -> Result<Self, SetupError> {
-        self.interval = within(interval, Duration::from_secs(3600))?;
+        let longest = Duration::from_secs(3600);
+        let longest = self.max_age.map_or(longest, |max_age| max_age.min(longest));
+        self.interval = within(interval, Duration::from_secs(1), longest)?;
         Ok(self)
     }
 
-    /// The same source, fetched again when the document is older than that, although it knows every key that is asked for.
-    /// The default is one minute.
+    /// The same source, fetched again when the document is older than that, although it knows every key that is asked for;
+    /// at twice that age, before the request that asks. The default is one minute, or the interval where that is longer.
     ///
     /// # Errors
     ///
-    /// [`SetupError::UnusableInterval`] below one second or above 24 hours.
+    /// [`SetupError::UnusableInterval`] below the interval or above 24 hours.
     pub fn with_max_age(mut self, max_age: Duration) -> Result<Self, SetupError> {
-        self.max_age = within(max_age, STALE_LIMIT)?;
+        self.max_age = Some(within(max_age, self.interval, STALE_LIMIT)?);
         Ok(self)
     }
 
     /// The same source for a revocation list: as fresh as the interval allows, and an old one rather than none.
     pub(crate) const fn for_revocations(mut self) -> Self {
-        self.max_age = self.interval;
+        self.max_age = Some(self.interval);
         self.stale_limit = None;
+        self.most_bytes = MAX_REVOCATION_LIST_BYTES;
         self
+    }
+
+    pub(super) fn max_age(&self) -> Duration {
+        self.max_age.unwrap_or_else(|| MAX_AGE.max(self.interval))
     }
 
     const fn new(origin: Origin) -> Self {
         Self {
             origin,
             interval: INTERVAL,
-            max_age: MAX_AGE,
+            max_age: None,
             stale_limit: Some(STALE_LIMIT),
+            most_bytes: MAX_KEY_SET_BYTES,
         }
     }
 
     fn checked_url(url: &str, fetcher: Arc<dyn Fetch>, plain: Plain) -> Result<Self, SetupError> {
         check_url(url, plain).map_err(|problem| SetupError::UnusableUrl {
-            url: url.to_owned(),
+            url: shown(url).to_string(),
             problem,
         })?;
         Ok(Self::new(Origin::Url {
@@ -165,6 +180,10 @@ fn check_url(url: &str, plain: Plain) -> Result<(), &'static str> {
     let host = uri.host().filter(|host| !host.is_empty());
     let host =
         host.ok_or("it names no host: give a whole URL, such as https://login.example/jwks.json")?;
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.len() > host.len() && uri.port_u16().is_none_or(|port| port == 0) {
+        return Err("its port is no number from 1 to 65535");
+    }
     match uri.scheme_str() {
         Some("https") => Ok(()),
         Some("http") if plain == Plain::Anywhere || is_loopback(host) => Ok(()),
@@ -182,8 +201,7 @@ fn is_loopback(host: &str) -> bool {
         || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn within(given: Duration, longest: Duration) -> Result<Duration, SetupError> {
-    let shortest = Duration::from_secs(1);
+fn within(given: Duration, shortest: Duration, longest: Duration) -> Result<Duration, SetupError> {
     if (shortest..=longest).contains(&given) {
         Ok(given)
     } else {
@@ -195,12 +213,24 @@ fn within(given: Duration, longest: Duration) -> Result<Duration, SetupError> {
     }
 }
 
+/// A URL for logs and errors: without what may be a secret in it, credentials and query.
+fn shown(url: &str) -> impl fmt::Display {
+    let (url, query) = url
+        .split_once('?')
+        .map_or((url, ""), |(url, _)| (url, "?…"));
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(_, rest)| {
+        (&url[..url.len() - rest.len()], rest)
+    });
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}{rest}{query}")
+}
+
 impl fmt::Debug for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Origin::Inline(_) => f.write_str("KeySource::inline(..)"),
             Origin::File(path) => write!(f, "KeySource::file({path:?})"),
-            Origin::Url { url, .. } => write!(f, "KeySource::url({url:?})"),
+            Origin::Url { url, .. } => write!(f, "KeySource::url(\"{}\")", shown(url)),
         }
     }
 }
@@ -239,11 +269,35 @@ mod tests {
             "/jwks.json",
             "jwks.json",
             "https:// login.example/",
+            "https://login.example:90000/",
+            "https://login.example:8443x/",
+            "https://login.example:0/",
+            "https://login.example:/",
+            "http://127.0.0.1:90000/",
             "",
         ] {
             assert!(check_url(url, Plain::ToLoopback).is_err(), "{url}");
         }
         assert!(check_url("http://login.example/jwks.json", Plain::Anywhere).is_ok());
         assert!(check_url("ftp://login.example/jwks.json", Plain::Anywhere).is_err());
+    }
+
+    #[test]
+    fn secrets_in_a_url_are_not_shown() {
+        for (url, expected) in [
+            ("https://login.example/jwks", "https://login.example/jwks"),
+            (
+                "https://login.example/jwks?code=SECRET",
+                "https://login.example/jwks?…",
+            ),
+            (
+                "https://ann:SECRET@login.example/?SECRET",
+                "https://login.example/?…",
+            ),
+            ("ann:SECRET@login.example", "login.example"),
+            ("https://ann:SEC@RET@login.example", "https://login.example"),
+        ] {
+            assert_eq!(shown(url).to_string(), expected);
+        }
     }
 }

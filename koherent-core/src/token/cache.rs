@@ -1,50 +1,119 @@
 //! Tokens that have been verified before: the second request of a task costs a hash, not a signature.
 
 use std::fmt;
+use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
+use super::unverified::MAX_TOKEN_BYTES;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::source::{Live, Need};
+
 /// How many tokens a verifier remembers by default. One takes about 2 KiB.
-pub(crate) const CACHED_TOKENS: usize = 8192;
+pub const CACHED_TOKENS: usize = 8192;
 
-/// The SHA-256 of a token as it was received: the token itself is not kept.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// The digest of that token.
-    #[must_use]
-    pub fn of(token: &str) -> Self {
-        Self(Sha256::digest(token).into())
-    }
-}
-
-impl fmt::Debug for TokenDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenDigest(..)")
-    }
-}
-
-/// What verified tokens said: for verifiers, which must check again whatever changes with time.
+/// How tokens of one kind are verified. [`verdict`] does the rest alike for all kinds: it remembers, and counts.
 ///
-/// Bounded; what was used least goes first. Only tokens that passed every check belong in it, so that nobody but a trusted
+/// `koherent-tower` implements it for access tokens.
+pub trait Scheme {
+    /// The keys of an issuer.
+    type Keys: Send + Sync + 'static;
+    /// What a token says that passed every check.
+    type Verified: Clone;
+    /// What these tokens are called in metrics.
+    const TOKEN: &'static str;
+
+    /// What the time is.
+    fn clock(&self) -> &Arc<dyn Clock>;
+
+    /// The tokens that were verified before.
+    fn cache(&self) -> &TokenCache<Self::Verified>;
+
+    /// The keys of the issuer at that place.
+    fn keys(&self, issuer: usize) -> &Live<Self::Keys>;
+
+    /// Makes every check, by the keys at hand; `need` becomes what to do about them.
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails names the [`Error`].
+    fn verify_anew(
+        &self,
+        token: &str,
+        need: &mut Need,
+    ) -> Result<Remembered<Self::Verified>, Error>;
+
+    /// Makes the checks again whose outcome changes although the keys do not: dates, revocations.
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails names the [`Error`].
+    fn still_holds(&self, verified: &Self::Verified, need: &mut Need) -> Result<(), Error>;
+}
+
+/// What that scheme says of the token, by the keys at hand, and whether something must be loaded for a final answer.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`], and whatever the scheme says.
+pub fn verdict<S: Scheme>(scheme: &S, token: &str) -> (Result<S::Verified, Error>, Need) {
+    let mut need = Need::Nothing;
+    let verdict = look_up_or_verify(scheme, token, &mut need);
+    // A preliminary one is asked for again, and counted then.
+    if !matches!(need, Need::First(_)) {
+        count(S::TOKEN, verdict.as_ref().err());
+    }
+    (verdict, need)
+}
+
+/// Counts a verification that is final.
+pub(super) fn count(token: &'static str, refused: Option<&Error>) {
+    let outcome = refused.map_or("ACCEPTED", Error::reason);
+    ::metrics::counter!("koherent_verifications_total", "token" => token, "outcome" => outcome)
+        .increment(1);
+}
+
+fn look_up_or_verify<S: Scheme>(
+    scheme: &S,
+    token: &str,
+    need: &mut Need,
+) -> Result<S::Verified, Error> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Error::TooLarge {
+            limit: MAX_TOKEN_BYTES,
+        });
+    }
+    let digest: [u8; 32] = Sha256::digest(token).into();
+    if let Some(known) = scheme.cache().get(&digest) {
+        let (keys, key_need) = scheme.keys(known.issuer).look(scheme.clock(), |_| true);
+        if keys.value.is_some() && keys.generation == known.generation {
+            *need = key_need;
+            scheme.still_holds(&known.value, need)?;
+            ::metrics::counter!("koherent_token_cache_hits_total", "token" => S::TOKEN)
+                .increment(1);
+            return Ok(known.value);
+        }
+        scheme.cache().remove(&digest);
+    }
+    let verified = scheme.verify_anew(token, need)?;
+    scheme.cache().insert(digest, verified.clone());
+    Ok(verified.value)
+}
+
+/// What verified tokens said, by the SHA-256 of the token as it was received: the token itself is not kept.
+///
+/// Bounded; what was used least goes first. Only tokens that passed every check come into it, so that nobody but a trusted
 /// issuer can fill it.
-///
-/// ```
-/// use koherent_core::token::{Remembered, TokenCache, TokenDigest};
-///
-/// let cache = TokenCache::new(1000);
-/// let digest = TokenDigest::of("eyJ0eXAi…");
-/// assert!(cache.get(&digest).is_none());
-/// cache.insert(digest, Remembered { value: "ann", issuer: 0, generation: 1 });
-/// assert_eq!(cache.get(&digest).unwrap().value, "ann");
-/// ```
-pub struct TokenCache<V>(Cache<TokenDigest, Remembered<V>>);
+pub struct TokenCache<V> {
+    tokens: Cache<[u8; 32], Remembered<V>>,
+    capacity: usize,
+}
 
 /// A token that passed every check at the time.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "verifiers make it")]
+#[expect(clippy::exhaustive_structs, reason = "schemes make it")]
 pub struct Remembered<V> {
     /// What it said.
     pub value: V,
@@ -59,35 +128,29 @@ impl<V: Clone> TokenCache<V> {
     /// A cache for at most so many tokens. Zero remembers nothing.
     #[must_use]
     pub fn new(tokens: usize) -> Self {
-        Self(Cache::new(tokens))
+        Self {
+            tokens: Cache::new(tokens),
+            capacity: tokens,
+        }
     }
 
-    /// What that token said.
+    /// An empty cache for as many tokens as this one. For settings that change a verdict: what passed under others has not
+    /// passed under these.
     #[must_use]
-    pub fn get(&self, digest: &TokenDigest) -> Option<Remembered<V>> {
-        self.0.get(digest)
+    pub fn renewed(&self) -> Self {
+        Self::new(self.capacity)
     }
 
-    /// Remembers a token that passed every check.
-    pub fn insert(&self, digest: TokenDigest, token: Remembered<V>) {
-        self.0.insert(digest, token);
+    fn get(&self, digest: &[u8; 32]) -> Option<Remembered<V>> {
+        self.tokens.get(digest)
     }
 
-    /// Forgets a token that does not hold any more.
-    pub fn remove(&self, digest: &TokenDigest) {
-        let _: Option<_> = self.0.remove(digest);
+    fn insert(&self, digest: [u8; 32], token: Remembered<V>) {
+        self.tokens.insert(digest, token);
     }
 
-    /// How many tokens are remembered.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether no token is remembered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    fn remove(&self, digest: &[u8; 32]) {
+        let _: Option<_> = self.tokens.remove(digest);
     }
 }
 

@@ -7,11 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::VerifyingKey;
 
+use super::skipped::Skipped;
+use super::unverified::as_text;
 use crate::error::SetupError;
 use crate::json::{Duplicates, Json, parse};
 
 /// How deep a key set may nest; real ones nest three levels.
 const MAX_DEPTH: usize = 16;
+
+/// The most keys that a set is searched for.
+const MAX_KEYS: usize = 1000;
 
 /// The usable Ed25519 keys of one issuer, by key id.
 ///
@@ -53,20 +58,24 @@ impl KeySet {
         let Some(Json::Array(entries)) = document.member("keys") else {
             return Err(SetupError::NotAKeySet("it has no list \"keys\"".to_owned()));
         };
-        let mut keys: Vec<Key> = Vec::with_capacity(entries.len());
+        let mut keys: Vec<Key> = Vec::new();
+        if entries.iter().any(|entry| entry.member("d").is_some()) {
+            tracing::warn!("a key set holds a private key: publish the public half only");
+        }
+        let mut skipped = Skipped::default();
         for (position, entry) in entries.iter().enumerate() {
-            let key_id = entry.member("kid");
             match Key::read(entry) {
                 Ok(key) if keys.iter().any(|known| known.overlaps(&key)) => {
-                    tracing::warn!(position, ?key_id, "key skipped: another key has its id");
+                    skipped.log(position, Some(&key.id), "another key has its id");
+                }
+                Ok(_) if keys.len() == MAX_KEYS => {
+                    skipped.log(position, None, "there are too many keys");
                 }
                 Ok(key) => keys.push(key),
-                Err(why) => tracing::warn!(position, ?key_id, "key skipped: {why}"),
+                Err(why) => skipped.log(position, as_text(entry.member("kid")), why),
             }
         }
-        if keys.is_empty() {
-            tracing::warn!("a key set has no usable key: no token of its issuer will be accepted");
-        }
+        skipped.log_rest();
         Ok(Self(keys.into()))
     }
 
@@ -120,9 +129,6 @@ impl Key {
         let algorithm = text("alg");
         if !matches!(algorithm, None | Some("Ed25519" | "EdDSA")) {
             return Err("it is for another algorithm");
-        }
-        if entry.member("d").is_some() {
-            tracing::warn!("a key set holds a private key: publish the public half only");
         }
         let point = text("x").ok_or("it has no public point `x`")?;
         let key = verifying_key(point)?;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ed25519_dalek::Signature;
 
-use super::cache::{CACHED_TOKENS, Remembered, TokenCache, TokenDigest};
+use super::cache::{self, CACHED_TOKENS, Remembered, Scheme, TokenCache};
 use super::claims::{Claims, required_text};
 use super::keys::KeySet;
-use super::unverified::{MAX_TOKEN_BYTES, UnverifiedToken, as_text};
+use super::unverified::{UnverifiedToken, as_text};
 use super::verified::VerifiedToken;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Malformed, SetupError};
@@ -88,9 +88,12 @@ impl TrustedIssuer {
         let issuer = issuer.into().checked()?;
         let of = issuer.clone();
         let read = move |text: &str| {
+            let _issuer = tracing::info_span!("key_set", issuer = %of).entered();
             let keys = KeySet::from_jwks(text)?;
             if keys.is_empty() {
-                tracing::warn!(issuer = %of, "no usable key: no provenance token of this issuer will be accepted");
+                tracing::warn!(
+                    "no usable key: no provenance token of this issuer will be accepted"
+                );
             }
             Ok(keys)
         };
@@ -176,8 +179,7 @@ impl Verifier {
         algorithms: impl IntoIterator<Item = Algorithm>,
     ) -> Result<Self, SetupError> {
         self.algorithms = algorithms.into_iter().collect();
-        // What passed under other settings has not passed under these.
-        self.cache = Arc::new(TokenCache::new(CACHED_TOKENS));
+        self.cache = Arc::new(self.cache.renewed());
         if self.algorithms.is_empty() {
             Err(SetupError::NoAlgorithm)
         } else {
@@ -228,26 +230,27 @@ impl Verifier {
     ///
     /// The first check that fails names the [`Error`].
     pub fn verify(&self, token: &str) -> Result<VerifiedToken, Error> {
-        self.verdict(token).0
+        let (verdict, need) = self.verdict(token);
+        if matches!(need, Need::First(_)) {
+            cache::count(Self::TOKEN, verdict.as_ref().err());
+        }
+        verdict
     }
 
     /// Verifies a token in compact form, and loads its issuer's keys first where that may change the answer: where none
-    /// are known yet, or the token names one that is not known.
+    /// are known yet, where the token names one that is not known, or where they are old.
     ///
     /// # Errors
     ///
     /// The first check that fails names the [`Error`]; [`Error::KeysUnavailable`] where the keys cannot be loaded.
     pub async fn verify_with_refresh(&self, token: &str) -> Result<VerifiedToken, Error> {
         match self.verdict(token) {
-            (verdict, Need::Nothing) => verdict,
-            (verdict, Need::Beside(refresh)) => {
-                refresh.await;
-                verdict
-            }
             (_, Need::First(refresh)) => {
                 refresh.await;
                 self.verify(token)
             }
+            // Nobody is here to load beside; when the keys are older, somebody waits.
+            (verdict, Need::Nothing | Need::Beside(_)) => verdict,
         }
     }
 
@@ -261,7 +264,7 @@ impl Verifier {
     /// ```
     pub async fn load_keys(&self) {
         for issuer in &*self.issuers {
-            issuer.keys.load(&*self.clock).await;
+            issuer.keys.load(&self.clock).await;
         }
     }
 
@@ -280,79 +283,7 @@ impl Verifier {
     /// assert!(verdict.is_ok() && matches!(need, Need::Nothing));
     /// ```
     pub fn verdict(&self, token: &str) -> (Result<VerifiedToken, Error>, Need) {
-        let mut need = Need::Nothing;
-        let verdict = self.look_up_or_verify(token, &mut need);
-        if matches!(need, Need::First(_)) {
-            return (verdict, need); // preliminary
-        }
-        let outcome = verdict.as_ref().map_or_else(Error::reason, |_| "ACCEPTED");
-        ::metrics::counter!("koherent_verifications_total", "token" => "provenance", "outcome" => outcome).increment(1);
-        (verdict, need)
-    }
-
-    fn look_up_or_verify(&self, token: &str, need: &mut Need) -> Result<VerifiedToken, Error> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Error::TooLarge {
-                limit: MAX_TOKEN_BYTES,
-            });
-        }
-        let digest = TokenDigest::of(token);
-        if let Some(known) = self.cache.get(&digest) {
-            let issuer = &self.issuers[known.issuer];
-            let (keys, known_need) = issuer.keys.look(&*self.clock, |_| true);
-            if keys.value.is_some() && keys.generation == known.generation {
-                *need = known_need;
-                self.check_time(&known.value.claims)?;
-                ::metrics::counter!("koherent_token_cache_hits_total", "token" => "provenance")
-                    .increment(1);
-                return Ok(known.value);
-            }
-            self.cache.remove(&digest);
-        }
-        let known = self.verify_anew(token, need)?;
-        self.cache.insert(digest, known.clone());
-        Ok(known.value)
-    }
-
-    fn verify_anew(
-        &self,
-        token: &str,
-        need: &mut Need,
-    ) -> Result<Remembered<VerifiedToken>, Error> {
-        let token = UnverifiedToken::parse(token)?;
-        let algorithm = self.accepted_algorithm(&token.header)?;
-        if token.asks_for_extensions() {
-            return Err(Error::Malformed(Malformed::Header));
-        }
-        let key_id = token
-            .key_id()
-            .filter(|id| !id.is_empty())
-            .ok_or(Error::MissingKid)?;
-        let issuer = self.trusted_issuer(&token.payload)?;
-        let TrustedIssuer { issuer: name, keys } = &self.issuers[issuer];
-        let has_key = |keys: &KeySet| keys.find(key_id, algorithm.as_str()).is_some();
-        let (keys, known_need) = keys.look(&*self.clock, has_key);
-        *need = known_need;
-        let key = keys
-            .value
-            .as_deref()
-            .and_then(|keys| keys.find(key_id, algorithm.as_str()));
-        let key = key.ok_or_else(|| keys.unknown_key())?;
-        let signature = Signature::from_slice(&token.signature).map_err(|_| Error::BadSignature)?;
-        key.key
-            .verify_strict(token.signing_input.as_bytes(), &signature)
-            .map_err(|_| Error::BadSignature)?;
-        let claims = Claims::read(&token.payload, name)?;
-        self.check_time(&claims)?;
-        self.check_audience(&claims)?;
-        claims.check_policy()?;
-        Ok(Remembered {
-            value: VerifiedToken {
-                claims: Arc::new(claims),
-            },
-            issuer,
-            generation: keys.generation,
-        })
+        cache::verdict(self, token)
     }
 
     fn accepted_algorithm(&self, header: &Json) -> Result<Algorithm, Error> {
@@ -401,5 +332,64 @@ impl Verifier {
         } else {
             Err(Error::WrongAudience)
         }
+    }
+}
+
+impl Scheme for Verifier {
+    type Keys = KeySet;
+    type Verified = VerifiedToken;
+    const TOKEN: &'static str = "provenance";
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    fn cache(&self) -> &TokenCache<VerifiedToken> {
+        &self.cache
+    }
+
+    fn keys(&self, issuer: usize) -> &Live<KeySet> {
+        &self.issuers[issuer].keys
+    }
+
+    fn verify_anew(
+        &self,
+        token: &str,
+        need: &mut Need,
+    ) -> Result<Remembered<VerifiedToken>, Error> {
+        let token = UnverifiedToken::parse(token)?;
+        let algorithm = self.accepted_algorithm(&token.header)?;
+        if token.asks_for_extensions() {
+            return Err(Error::Malformed(Malformed::Header));
+        }
+        let key_id = token
+            .key_id()
+            .filter(|id| !id.is_empty())
+            .ok_or(Error::MissingKid)?;
+        let issuer = self.trusted_issuer(&token.payload)?;
+        let TrustedIssuer { issuer: name, keys } = &self.issuers[issuer];
+        let find = |keys: &KeySet| keys.find(key_id, algorithm.as_str()).map(|key| key.key);
+        let (keys, key_need) = keys.look(&self.clock, |keys| find(keys).is_some());
+        *need = key_need;
+        let key = keys.value.as_deref().and_then(find);
+        let key = key.ok_or_else(|| keys.unknown_key())?;
+        let signature = Signature::from_slice(&token.signature).map_err(|_| Error::BadSignature)?;
+        key.verify_strict(token.signing_input.as_bytes(), &signature)
+            .map_err(|_| Error::BadSignature)?;
+        let claims = Claims::read(&token.payload, name)?;
+        self.check_time(&claims)?;
+        self.check_audience(&claims)?;
+        claims.check_policy()?;
+        Ok(Remembered {
+            value: VerifiedToken {
+                claims: Arc::new(claims),
+            },
+            issuer,
+            generation: keys.generation,
+        })
+    }
+
+    fn still_holds(&self, verified: &VerifiedToken, _: &mut Need) -> Result<(), Error> {
+        self.check_time(&verified.claims)
     }
 }

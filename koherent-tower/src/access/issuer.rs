@@ -94,10 +94,11 @@ impl AccessIssuer {
         }
         let (of, accepted) = (issuer.clone(), algorithms.clone());
         let read = move |document: &str| {
+            let _issuer = tracing::info_span!("key_set", issuer = %of).entered();
             let keys = AccessKeys::read(document)?;
             if !keys.can_verify(&accepted) {
                 tracing::warn!(
-                    issuer = %of, algorithms = ?accepted,
+                    algorithms = ?accepted,
                     "no usable key fits the issuer's algorithms: no access token of it will be accepted"
                 );
             }

@@ -6,6 +6,7 @@ use jsonwebtoken::crypto::JwtVerifier;
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
+use koherent_core::token::Skipped;
 use koherent_core::{KeySet, SetupError};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ const MIN_RSA_BITS: usize = 2048;
 
 /// The most bits of an RSA modulus that the verifier takes.
 const MAX_RSA_BITS: usize = 4096;
+
+/// The most keys that a set is searched for.
+const MAX_KEYS: usize = 1000;
 
 /// A key that may verify some algorithms.
 pub(super) struct AccessKey {
@@ -41,7 +45,7 @@ impl AccessKey {
 }
 
 /// The usable keys of an identity provider.
-pub(super) struct AccessKeys(Vec<AccessKey>);
+pub struct AccessKeys(Vec<AccessKey>);
 
 impl AccessKeys {
     /// Reads a JWKS document. Unusable keys are skipped and logged, one by one.
@@ -51,19 +55,21 @@ impl AccessKeys {
             serde_json::from_str(document).map_err(|_| no_key_set("it is not JSON"))?;
         let entries = document.get("keys").and_then(Value::as_array);
         let entries = entries.ok_or_else(|| no_key_set("it has no list \"keys\""))?;
-        let mut keys = Vec::with_capacity(entries.len());
+        let mut keys: Vec<AccessKey> = Vec::new();
+        let mut skipped = Skipped::default();
         for (position, entry) in entries.iter().enumerate() {
             match read_key(entry) {
-                Ok(key) if keys.iter().any(|known: &AccessKey| known.overlaps(&key)) => {
-                    tracing::warn!(position, key_id = ?key.id, "key skipped: another key has its id");
+                Ok(key) if keys.iter().any(|known| known.overlaps(&key)) => {
+                    skipped.log(position, Some(&key.id), "another key has its id");
+                }
+                Ok(_) if keys.len() == MAX_KEYS => {
+                    skipped.log(position, None, "there are too many keys");
                 }
                 Ok(key) => keys.push(key),
-                Err(why) => {
-                    let key_id = entry.get("kid").and_then(Value::as_str);
-                    tracing::warn!(position, ?key_id, "key skipped: {why}");
-                }
+                Err(why) => skipped.log(position, entry.get("kid").and_then(Value::as_str), why),
             }
         }
+        skipped.log_rest();
         Ok(Self(keys))
     }
 
@@ -78,6 +84,13 @@ impl AccessKeys {
     pub(super) fn can_verify(&self, algorithms: &[Algorithm]) -> bool {
         let fits = |key: &AccessKey| key.algorithms.iter().any(|own| algorithms.contains(own));
         self.0.iter().any(fits)
+    }
+}
+
+impl std::fmt::Debug for AccessKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids = self.0.iter().map(|key| &key.id);
+        f.debug_list().entries(ids).finish()
     }
 }
 

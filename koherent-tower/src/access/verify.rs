@@ -6,8 +6,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
-use koherent_core::source::Need;
-use koherent_core::token::{MAX_LEEWAY, MAX_TOKEN_BYTES, Remembered, TokenCache, TokenDigest};
+use koherent_core::source::{Live, Need};
+use koherent_core::token::{CACHED_TOKENS, MAX_LEEWAY, Remembered, Scheme, TokenCache, verdict};
 use koherent_core::{
     ClientId, Clock, Error, Issuer, KeySource, Malformed, Organization, Principal, RevocationList,
     Subject, SystemClock, UnverifiedToken,
@@ -44,7 +44,7 @@ pub struct AccessVerifier {
 
 /// What a verified access token said, with what must be checked again when it is seen again.
 #[derive(Debug)]
-struct Login {
+pub struct Login {
     principal: Principal,
     token_id: Option<Box<str>>,
     expires: f64,
@@ -155,8 +155,8 @@ impl AccessVerifier {
             return Err(SetupError::NoOrganization);
         }
         self.organizations = Some(organizations);
-        // What passed under other settings has not passed under these.
-        Ok(self.with_cached_tokens(CACHED_TOKENS))
+        self.cache = Arc::new(self.cache.renewed());
+        Ok(self)
     }
 
     /// The same verifier, refusing the tokens on that list. A token without `jti` is refused then: nobody could take it
@@ -164,7 +164,8 @@ impl AccessVerifier {
     #[must_use]
     pub fn with_revocations(mut self, list: RevocationList) -> Self {
         self.revocations = Some(list);
-        self.with_cached_tokens(CACHED_TOKENS)
+        self.cache = Arc::new(self.cache.renewed());
+        self
     }
 
     /// The same verifier, remembering at most so many verified tokens; 0 verifies each anew. The default is 8192.
@@ -214,12 +215,13 @@ impl AccessVerifier {
         // Keys and revocations may both have to be loaded.
         for _ in 0..2 {
             match self.verdict(token) {
-                (verdict, Need::Nothing) => return verdict,
-                (verdict, Need::Beside(refresh)) => {
-                    refresh::begin(refresh);
+                (_, Need::First(load)) => refresh::drive(load).await,
+                (verdict, need) => {
+                    if let Need::Beside(load) = need {
+                        refresh::begin(load);
+                    }
                     return verdict;
                 }
-                (_, Need::First(refresh)) => refresh::drive(refresh).await,
             }
         }
         self.verify(token)
@@ -229,10 +231,10 @@ impl AccessVerifier {
     /// logged, and tried again when a token needs it.
     pub async fn load_keys(&self) {
         for issuer in &*self.issuers {
-            issuer.keys.load(&*self.clock).await;
+            issuer.keys.load(&self.clock).await;
         }
         if let Some(list) = &self.revocations {
-            list.load(&*self.clock).await;
+            list.load(&self.clock).await;
         }
     }
 
@@ -242,78 +244,8 @@ impl AccessVerifier {
     ///
     /// The first check that fails names the [`Error`].
     pub(crate) fn verdict(&self, token: &str) -> (Result<Principal, Error>, Need) {
-        let mut need = Need::Nothing;
-        let verdict = self.look_up_or_verify(token, &mut need);
-        if matches!(need, Need::First(_)) {
-            return (verdict, need); // preliminary
-        }
-        let outcome = verdict.as_ref().map_or_else(Error::reason, |_| "ACCEPTED");
-        metrics::counter!("koherent_verifications_total", "token" => "access", "outcome" => outcome).increment(1);
-        (verdict, need)
-    }
-
-    fn look_up_or_verify(&self, token: &str, need: &mut Need) -> Result<Principal, Error> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Error::TooLarge {
-                limit: MAX_TOKEN_BYTES,
-            });
-        }
-        let digest = TokenDigest::of(token);
-        if let Some(known) = self.cache.get(&digest) {
-            let issuer = &self.issuers[known.issuer];
-            let (keys, key_need) = issuer.keys.look(&*self.clock, |_| true);
-            if keys.value.is_some() && keys.generation == known.generation {
-                *need = key_need;
-                self.check_time(&known.value)?;
-                self.check_revoked(&known.value, need)?;
-                metrics::counter!("koherent_token_cache_hits_total", "token" => "access")
-                    .increment(1);
-                return Ok(known.value.principal.clone());
-            }
-            self.cache.remove(&digest);
-        }
-        let known = self.verify_anew(token, need)?;
-        let principal = known.value.principal.clone();
-        self.cache.insert(digest, known);
-        Ok(principal)
-    }
-
-    fn verify_anew(&self, token: &str, need: &mut Need) -> Result<Remembered<Arc<Login>>, Error> {
-        let unverified = UnverifiedToken::parse(token)?;
-        let (header, payload) = (object(token, 0)?, object(token, 1)?);
-        let name = header.get("alg").and_then(Value::as_str);
-        let algorithm = name
-            .and_then(algorithm)
-            .ok_or(Error::UnsupportedAlgorithm)?;
-        if unverified.asks_for_extensions() {
-            return Err(Error::Malformed(Malformed::Header));
-        }
-        let key_id = unverified
-            .key_id()
-            .filter(|id| !id.is_empty())
-            .ok_or(Error::MissingKid)?;
-        let claims = Claims(&payload);
-        let name = claims.required_text("iss")?;
-        let position = self.issuers.iter().position(|known| known.issuer == name);
-        let position = position.ok_or(Error::UntrustedIssuer)?;
-        let issuer = &self.issuers[position];
-        if !issuer.algorithms.contains(&algorithm) {
-            return Err(Error::UnsupportedAlgorithm);
-        }
-        let has_key = |keys: &AccessKeys| keys.find(key_id, algorithm).is_some();
-        let (keys, key_need) = issuer.keys.look(&*self.clock, has_key);
-        *need = key_need;
-        let key = keys.value.as_deref();
-        let key = key.and_then(|keys| keys.find(key_id, algorithm));
-        verify_signature(token, key.ok_or_else(|| keys.unknown_key())?, algorithm)?;
-        let login = self.login(issuer.issuer.clone(), &claims)?;
-        self.check_revoked(&login, need)?;
-        self.check_organization(&login.principal)?;
-        Ok(Remembered {
-            value: Arc::new(login),
-            issuer: position,
-            generation: keys.generation,
-        })
+        let (verdict, need) = verdict(self, token);
+        (verdict.map(|login| login.principal.clone()), need)
     }
 
     fn login(&self, issuer: Issuer, claims: &Claims<'_>) -> Result<Login, Error> {
@@ -367,7 +299,7 @@ impl AccessVerifier {
         };
         let token_id = login.token_id.as_deref();
         let token_id = token_id.ok_or(Error::MissingClaim { claim: "jti" })?;
-        list.check(token_id, &*self.clock, need)
+        list.check(token_id, &self.clock, need)
     }
 
     fn check_organization(&self, principal: &Principal) -> Result<(), Error> {
@@ -381,8 +313,66 @@ impl AccessVerifier {
     }
 }
 
-/// How many verified tokens are remembered.
-const CACHED_TOKENS: usize = 8192;
+impl Scheme for AccessVerifier {
+    type Keys = AccessKeys;
+    type Verified = Arc<Login>;
+    const TOKEN: &'static str = "access";
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    fn cache(&self) -> &TokenCache<Arc<Login>> {
+        &self.cache
+    }
+
+    fn keys(&self, issuer: usize) -> &Live<AccessKeys> {
+        &self.issuers[issuer].keys
+    }
+
+    fn verify_anew(&self, token: &str, need: &mut Need) -> Result<Remembered<Arc<Login>>, Error> {
+        let unverified = UnverifiedToken::parse(token)?;
+        let (header, payload) = (object(token, 0)?, object(token, 1)?);
+        let name = header.get("alg").and_then(Value::as_str);
+        let algorithm = name
+            .and_then(algorithm)
+            .ok_or(Error::UnsupportedAlgorithm)?;
+        if unverified.asks_for_extensions() {
+            return Err(Error::Malformed(Malformed::Header));
+        }
+        let key_id = unverified
+            .key_id()
+            .filter(|id| !id.is_empty())
+            .ok_or(Error::MissingKid)?;
+        let claims = Claims(&payload);
+        let name = claims.required_text("iss")?;
+        let position = self.issuers.iter().position(|known| known.issuer == name);
+        let position = position.ok_or(Error::UntrustedIssuer)?;
+        let issuer = &self.issuers[position];
+        if !issuer.algorithms.contains(&algorithm) {
+            return Err(Error::UnsupportedAlgorithm);
+        }
+        let has_key = |keys: &AccessKeys| keys.find(key_id, algorithm).is_some();
+        let (keys, key_need) = issuer.keys.look(&self.clock, has_key);
+        *need = key_need;
+        let key = keys.value.as_deref();
+        let key = key.and_then(|keys| keys.find(key_id, algorithm));
+        verify_signature(token, key.ok_or_else(|| keys.unknown_key())?, algorithm)?;
+        let login = self.login(issuer.issuer.clone(), &claims)?;
+        self.check_revoked(&login, need)?;
+        self.check_organization(&login.principal)?;
+        Ok(Remembered {
+            value: Arc::new(login),
+            issuer: position,
+            generation: keys.generation,
+        })
+    }
+
+    fn still_holds(&self, login: &Arc<Login>, need: &mut Need) -> Result<(), Error> {
+        self.check_time(login)?;
+        self.check_revoked(login, need)
+    }
+}
 
 /// The audience that takes tokens meant for any service.
 const ANY_AUDIENCE: &str = "*";

@@ -9,7 +9,7 @@ use super::error::ConfigError;
 use super::read::{deserialize, fault};
 
 impl Config {
-    /// Reads the environment variables that begin with `{prefix}_AUTH__` and `{prefix}_PROVENANCE__`; `None` where there is
+    /// Reads the environment variables that begin with `{prefix}_AUTH_` and `{prefix}_PROVENANCE_`; `None` where there is
     /// none. The [module](crate::config) shows them.
     ///
     /// # Errors
@@ -62,10 +62,20 @@ impl Config {
             else {
                 continue;
             };
-            if path.starts_with("AUTH__") || path.starts_with("PROVENANCE__") {
-                let path: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
-                tree.insert(&path, &name, value)?;
+            let is_of = |block: &str| {
+                path.strip_prefix(block)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            };
+            if !is_of("AUTH") && !is_of("PROVENANCE") {
+                continue;
             }
+            let path: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
+            if path[0] != "auth" && path[0] != "provenance" {
+                let problem =
+                    format!("put two underscores between the parts, as in {prefix}_AUTH__AUDIENCE");
+                return Err(ConfigError::new(name, problem));
+            }
+            tree.insert(&path, &name, value)?;
         }
         if tree.children.is_empty() {
             return Ok(None);
@@ -94,7 +104,7 @@ struct Tree {
 impl Tree {
     fn insert(&mut self, path: &[String], name: &str, text: String) -> Result<(), ConfigError> {
         let Some((first, rest)) = path.split_first() else {
-            if !self.children.is_empty() {
+            if !self.children.is_empty() || self.leaf.is_some() {
                 return Err(clash(name));
             }
             let key = name.rsplit("__").next().unwrap_or_default();

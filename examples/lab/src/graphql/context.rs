@@ -49,7 +49,10 @@ impl Lab {
         if let Channel::Socket { verifier, token } = &self.channel {
             verifier.verify_with_refresh(token).await.map_err(|error| {
                 tracing::warn!(reason = error.reason(), "the login of a websocket: {error}");
-                SIGNED_OUT
+                match error.code() {
+                    ErrorCode::Unavailable => LOGIN_UNCHECKED,
+                    _ => SIGNED_OUT,
+                }
             })?;
         }
         Ok(self.pool.get(self.attribution.clone()).await?)
@@ -68,6 +71,12 @@ const SIGNED_OUT: Error = Error::refused(
     ErrorCode::Unauthenticated,
     "SIGNED_OUT",
     "The login of this connection does not hold any more: connect again with a new access token.",
+);
+
+const LOGIN_UNCHECKED: Error = Error::refused(
+    ErrorCode::Unavailable,
+    "LOGIN_UNCHECKED",
+    "The login of this connection cannot be checked at the moment: try again in a few seconds.",
 );
 
 const READ_ONLY: Error = Error::refused(
