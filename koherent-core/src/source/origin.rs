@@ -31,12 +31,7 @@ pub const MAX_REVOCATION_LIST_BYTES: usize = 4 * 1024 * 1024;
 /// ```
 /// use std::time::Duration;
 /// use koherent_core::{KeySource, TrustedIssuer};
-/// # use koherent_core::source::{Fetch, FetchError, FetchFuture};
-/// # #[derive(Debug, Clone)] struct Http;
-/// # impl Fetch for Http {
-/// #     fn fetch<'a>(&'a self, _: &'a str) -> FetchFuture<'a> { Box::pin(async { Err(FetchError::TimedOut) }) }
-/// # }
-/// # let http = Http;
+/// # let http = koherent_core::testing::TestFetcher::serving("");
 ///
 /// let inline = KeySource::inline(r#"{"keys": []}"#);
 /// let file = KeySource::file("rekuest-jwks.json");
