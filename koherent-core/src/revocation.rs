@@ -45,9 +45,9 @@ impl RevocationList {
         Live::new("revocations", "access tokens", source, read).map(Self)
     }
 
-    /// Loads the list now, if it never was.
-    pub async fn load(&self, clock: &Arc<dyn Clock>) {
-        self.0.load(clock).await;
+    /// What should be done about the list now: at start, to load it before the first token.
+    pub fn need(&self, clock: &Arc<dyn Clock>) -> Need {
+        self.0.look(clock, |_| true).1
     }
 
     /// Checks that the token of that id has not been revoked, by the list at hand; what to do about the list is added to

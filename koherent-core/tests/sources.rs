@@ -384,6 +384,47 @@ async fn old_failure_does_not_let_old_keys_pass() {
     assert_eq!(service.verify(&token("a")).await, Err(Error::UnknownKey));
 }
 
+/// Nor do they pass while they are loaded: an old failure does not become a new one when the next load begins.
+#[tokio::test]
+async fn old_keys_do_not_pass_while_newer_ones_are_loaded() {
+    let service = Service::with_keys(&["a"]);
+    service.verify(&token("a")).await.unwrap();
+    service.server.fail(FetchError::TimedOut);
+    service.clock.advance(seconds(120));
+    service.verify(&token("a")).await.unwrap();
+    service.server.serve(jwks(&[]));
+    service.server.hang(true);
+    service.clock.advance(DAY / 3);
+    let old = token("a");
+    let mut first = Box::pin(service.verify(&old));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Future::poll(first.as_mut(), &mut cx).is_pending());
+    let (_, need) = service.verifier.verdict(&old);
+    assert!(matches!(need, Need::First(_)), "{need:?}");
+    service.server.hang(false);
+    assert_eq!(service.verify(&old).await, Err(Error::UnknownKey));
+    assert_eq!(first.await, Err(Error::UnknownKey));
+}
+
+/// What was begun an hour ago and left behind says nothing about now: it is not waited for.
+#[tokio::test]
+async fn load_that_was_left_behind_long_ago_is_begun_anew() {
+    let service = Service::with_keys(&["a"]);
+    service.verify(&token("a")).await.unwrap();
+    service.clock.advance(seconds(10));
+    service.server.hang(true);
+    let unknown = token("bb");
+    let mut abandoned = Box::pin(service.verify(&unknown));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Future::poll(abandoned.as_mut(), &mut cx).is_pending());
+    drop(abandoned);
+    service.server.hang(false);
+    service.server.serve(jwks(&["a", "bb"]));
+    service.clock.advance(seconds(3600));
+    service.verify(&unknown).await.unwrap();
+    assert_eq!(service.server.fetches(), 3);
+}
+
 /// A reader with a bug does not take the verifier with it: the load has failed, and the next one is tried.
 #[tokio::test]
 async fn reader_that_panics_is_a_failed_load() {
@@ -408,6 +449,30 @@ async fn reader_that_panics_is_a_failed_load() {
     moved.advance(seconds(10));
     live.load(&clock).await;
     assert_eq!(live.look(&clock, |_| true).0.value.as_deref(), Some(&4));
+}
+
+/// The same for a file: it is read again, and what it said before stays meanwhile.
+#[test]
+fn reader_that_panics_on_a_file_reads_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("text");
+    std::fs::write(&path, "good").unwrap();
+    let moved = Arc::new(TestClock::at(NOW));
+    let clock: Arc<dyn Clock> = moved.clone();
+    let read = |text: &str| {
+        if text == "panic" {
+            panic!("a bug")
+        } else {
+            Ok(text.len())
+        }
+    };
+    let live = Live::new("lengths", "tests", KeySource::file(&path), read).unwrap();
+    for (text, expected) in [("panic", 4), ("panic", 4), ("better", 6)] {
+        std::fs::write(&path, text).unwrap();
+        moved.advance(seconds(1));
+        let (view, _) = live.look(&clock, |_| true);
+        assert_eq!(view.value.as_deref(), Some(&expected), "{text}");
+    }
 }
 
 #[test]

@@ -94,10 +94,10 @@ impl Check for PrincipalCheck {
             self.mark(request);
             return Decision::PassOn(None);
         };
-        let (verdict, need) = self.verifier.verdict(token);
+        let (verdict, need) = self.verifier.verdict(token, may_wait);
         match need {
-            Need::First(refresh) if may_wait => return Decision::LoadFirst(refresh),
-            Need::First(refresh) | Need::Beside(refresh) => refresh::begin(refresh),
+            Need::First(load) => return Decision::LoadFirst(load),
+            Need::Beside(load) => refresh::begin(load),
             Need::Nothing => {}
         }
         match verdict {

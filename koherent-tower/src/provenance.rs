@@ -163,27 +163,29 @@ impl Check for ProvenanceCheck {
             Ok(token) => token,
             Err(rejection) => return rejection.into(),
         };
-        let token = match token.map(|token| (token, self.verifier.verdict(token))) {
-            None => None,
-            Some((_, (_, Need::First(refresh)))) if may_wait => {
-                return Decision::LoadFirst(refresh);
+        let mut verified = None;
+        if let Some(token) = token {
+            let (verdict, need) = if may_wait {
+                self.verifier.verdict(token)
+            } else {
+                self.verifier.last_verdict(token)
+            };
+            match need {
+                Need::First(load) => return Decision::LoadFirst(load),
+                Need::Beside(load) => refresh::begin(load),
+                Need::Nothing => {}
             }
-            Some((token, (verdict, need))) => {
-                if let Need::First(refresh) | Need::Beside(refresh) = need {
-                    refresh::begin(refresh);
-                }
-                match verdict {
-                    Ok(verified) => Some(verified),
-                    Err(error) => {
-                        log_refusal(TokenKind::ProvenanceToken, token, &error);
-                        return Rejection::ProvenanceToken(error).into();
-                    }
+            match verdict {
+                Ok(token) => verified = Some(token),
+                Err(error) => {
+                    log_refusal(TokenKind::ProvenanceToken, token, &error);
+                    return Rejection::ProvenanceToken(error).into();
                 }
             }
-        };
-        match self.attribution(request, token.as_ref()) {
+        }
+        match self.attribution(request, verified.as_ref()) {
             Ok(attribution) => {
-                self.hand_on(request, token, attribution.as_ref());
+                self.hand_on(request, verified, attribution.as_ref());
                 Decision::PassOn(attribution)
             }
             Err(rejection) => rejection.into(),

@@ -97,6 +97,9 @@ fn all_three_forms_say_the_same() {
         "LAB_AUTHOR",
         "LAB_PROVENANCES",
         "AUTH__AUDIENCE",
+        "LAB_AUTH_SERVICE_HOST",
+        "LAB_AUTH_PORT_80_TCP",
+        "LAB_AUTH_TOKEN",
     ] {
         let variables = [(none.to_owned(), "x".to_owned())];
         assert!(Config::from_variables("LAB", variables).unwrap().is_none());
@@ -308,8 +311,12 @@ fn variables_that_make_no_sense_are_named() {
             "environment, LAB_AUTH__ISSUERS__1__TYPO: `auth.issuers[1].typo`",
         ),
         ("LAB_AUTH____", "x", "unknown field"),
-        ("LAB_AUTH_AUDIENCE", "x", "two underscores"),
-        ("LAB_PROVENANCE_ISSUERS", "x", "two underscores"),
+        ("LAB_AUTH_AUDIENCE", "x", "it looks like a setting"),
+        ("LAB_PROVENANCE_ISSUERS", "x", "it looks like a setting"),
+        ("LAB__AUTH__AUDIENCE", "x", "it looks like a setting"),
+        ("LAB__AUTH__ORGANIZATIONS", "x", "it looks like a setting"),
+        ("LABAUTH__AUDIENCE", "x", "it looks like a setting"),
+        ("LAB_auth__AUDIENCE", "x", "it looks like a setting"),
         ("LAB_AUTH", "{}", "another variable"),
         ("LAB_AUTH__Audience", "x", "another variable"),
     ] {

@@ -150,12 +150,15 @@ fn configuration(options: &Options) -> Result<Option<Config>> {
     let Some(file) = &options.config else {
         return Ok(from_environment?);
     };
-    if !matches!(from_environment, Ok(None)) {
-        bail!(
-            "issuers are given twice, in `{}` and in variables that begin with LAB_AUTH__ or LAB_PROVENANCE__: give them \
-             in one place",
-            file.display()
-        );
+    let twice = format!(
+        "issuers are given twice, in `{}` and in variables that begin with LAB_AUTH__ or LAB_PROVENANCE__: give them in \
+         one place",
+        file.display()
+    );
+    match from_environment {
+        Ok(None) => {}
+        Ok(Some(_)) => bail!("{twice}"),
+        Err(error) => bail!("{twice} ({error})"),
     }
     Ok(Some(Config::read(file)?))
 }

@@ -1,6 +1,7 @@
 //! A document that changes while the service runs: what is known of it, and when it is loaded again.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -48,8 +49,8 @@ struct State<T> {
     current: Option<Current<T>>,
     /// When the last load began.
     asked: Option<Duration>,
-    /// Whether the last load failed.
-    failed: bool,
+    /// When the last load that ended began, if it failed.
+    failed: Option<Duration>,
     /// Of a URL: the load under way.
     loading: Option<Loading>,
     /// Of a file: whether somebody reads it.
@@ -62,6 +63,16 @@ struct Current<T> {
     digest: [u8; 32],
     /// When the load began that found this, or found it again.
     confirmed: Duration,
+}
+
+/// What the end of a load has changed.
+struct Stored<T> {
+    /// Whether the load before failed.
+    failed_before: bool,
+    /// Whether there is a document.
+    kept: bool,
+    /// The document that was there: large ones are not freed under the lock.
+    replaced: Option<Current<T>>,
 }
 
 /// What is known of a document.
@@ -104,7 +115,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         let state = State {
             current,
             asked: None,
-            failed: false,
+            failed: None,
             loading: None,
             reading: false,
         };
@@ -189,7 +200,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
         View {
             value: current.map(|current| Arc::clone(&current.value)),
             generation: current.map_or(0, |current| current.generation),
-            failed: state.failed,
+            failed: state.failed.is_some(),
         }
     }
 
@@ -204,8 +215,9 @@ impl<T: Send + Sync + 'static> Inner<T> {
             return Wanted::Nothing;
         }
         // Nobody waits for a server that has just failed, to confirm keys that are known.
-        let has_just_failed =
-            state.failed && state.asked.is_some_and(|asked| since(asked) < interval * 2);
+        let has_just_failed = state
+            .failed
+            .is_some_and(|asked| since(asked) < interval * 2);
         let overdue = age.is_none_or(|age| age >= max_age * 2) && !has_just_failed;
         match &state.loading {
             Some(_) if missing || overdue => Wanted::First,
@@ -224,14 +236,17 @@ impl<T: Send + Sync + 'static> Inner<T> {
             return None;
         };
         let mut state = this.state_mut();
-        if let Some(loading) = &state.loading {
-            return Some(loading.clone());
+        let asked = state.asked;
+        let is_too_soon =
+            asked.is_some_and(|asked| now.saturating_sub(asked) < this.source.interval);
+        match &state.loading {
+            // What nobody has driven for that long is not worth waiting for: its answer is old, or never comes.
+            Some(loading) if !is_too_soon && loading.is_abandoned() => {}
+            Some(loading) => return Some(loading.clone()),
+            None if is_too_soon => return None,
+            None => {}
         }
-        let asked = state.asked.replace(now);
-        if asked.is_some_and(|asked| now.saturating_sub(asked) < this.source.interval) {
-            state.asked = asked;
-            return None;
-        }
+        state.asked = Some(now);
         // Weak: the load stands in the state that it will change.
         let weak = Arc::downgrade(this);
         let (url, fetcher) = (Arc::clone(url), Arc::<dyn Fetch>::clone(fetcher));
@@ -251,7 +266,9 @@ impl<T: Send + Sync + 'static> Inner<T> {
             }
         };
         let loading = Loading::new(load, panicked);
-        state.loading = Some(loading.clone());
+        let abandoned = state.loading.replace(loading.clone());
+        drop(state);
+        drop(abandoned);
         Some(loading)
     }
 
@@ -285,8 +302,13 @@ impl<T: Send + Sync + 'static> Inner<T> {
             state.asked = Some(now);
             state.reading = true;
         }
-        let text = read_file(path, self.source.most_bytes).map_err(|error| error.to_string());
-        self.settle(text, now);
+        let read = AssertUnwindSafe(|| {
+            let text = read_file(path, self.source.most_bytes).map_err(|error| error.to_string());
+            self.settle(text, now);
+        });
+        if catch_unwind(read).is_err() {
+            self.settle(Err("a panic while it was read".to_owned()), now);
+        }
     }
 
     /// Takes over what a load found. The document is read, and the log written, outside of the lock.
@@ -305,7 +327,11 @@ impl<T: Send + Sync + 'static> Inner<T> {
             Ok(Some(_)) => "changed",
             Err(_) => "failed",
         };
-        let (failed_before, kept) = self.store(found.as_ref().ok(), digest, asked);
+        let Stored {
+            failed_before,
+            kept,
+            replaced: _replaced,
+        } = self.store(found.as_ref().ok(), digest, asked);
         match found {
             Ok(None) => {}
             Ok(Some(_)) => tracing::info!(of = %self.of, "{} loaded", self.what),
@@ -320,22 +346,23 @@ impl<T: Send + Sync + 'static> Inner<T> {
             .increment(1);
     }
 
-    /// Whether the load before this one failed, and whether there is a document.
     fn store(
         &self,
         found: Option<&Option<Arc<T>>>,
         digest: Option<[u8; 32]>,
         asked: Duration,
-    ) -> (bool, bool) {
+    ) -> Stored<T> {
         let mut state = self.state_mut();
         state.loading = None;
         state.reading = false;
-        let failed_before = std::mem::replace(&mut state.failed, found.is_none());
+        let failed = found.is_none().then_some(asked);
+        let failed_before = std::mem::replace(&mut state.failed, failed).is_some();
+        let mut replaced = None;
         match (found, &mut state.current) {
             (None, _) | (Some(None), None) => {}
             (Some(None), Some(current)) => current.confirmed = asked,
             (Some(Some(value)), current) => {
-                *current = Some(Current {
+                replaced = current.replace(Current {
                     value: Arc::clone(value),
                     generation: current.as_ref().map_or(1, |old| old.generation + 1),
                     digest: digest.unwrap_or_default(),
@@ -343,7 +370,12 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 });
             }
         }
-        (failed_before, state.current.is_some())
+        let kept = state.current.is_some();
+        Stored {
+            failed_before,
+            kept,
+            replaced,
+        }
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State<T>> {

@@ -25,8 +25,9 @@
 //! Intervals are measured by [`Clock::monotonic`](crate::Clock::monotonic): setting the machine's clock stretches none.
 //!
 //! Nothing here needs a runtime: a [`Refresh`] is a plain future, that whoever needs it drives. Who has a runtime spawns
-//! it, so that it is finished even when the request that needed it is gone. Files are read where they are asked for, for
-//! some microseconds once a second: keep them on a disk, not on a network that may hang.
+//! it, so that it is finished even when the request that needed it is gone. Files are read where they are asked for, at
+//! most once a second, which takes microseconds for a key set and milliseconds for a long revocation list: keep them on a
+//! disk, not on a network that may hang.
 
 mod fetch;
 mod live;

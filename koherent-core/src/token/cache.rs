@@ -59,26 +59,66 @@ pub trait Scheme {
 ///
 /// [`Error::TooLarge`], and whatever the scheme says.
 pub fn verdict<S: Scheme>(scheme: &S, token: &str) -> (Result<S::Verified, Error>, Need) {
-    let mut need = Need::Nothing;
-    let verdict = look_up_or_verify(scheme, token, &mut need);
+    let (answer, need) = answer(scheme, token);
     // A preliminary one is asked for again, and counted then.
     if !matches!(need, Need::First(_)) {
-        count(S::TOKEN, verdict.as_ref().err());
+        answer.count::<S>();
     }
-    (verdict, need)
+    (answer.verdict, need)
 }
 
-/// Counts a verification that is final.
-pub(super) fn count(token: &'static str, refused: Option<&Error>) {
-    let outcome = refused.map_or("ACCEPTED", Error::reason);
-    ::metrics::counter!("koherent_verifications_total", "token" => token, "outcome" => outcome)
-        .increment(1);
+/// What that scheme says of the token for who waits no longer: what should be loaded first is loaded beside, if at all.
+///
+/// # Errors
+///
+/// As [`verdict`].
+pub fn last_verdict<S: Scheme>(scheme: &S, token: &str) -> (Result<S::Verified, Error>, Need) {
+    let (answer, need) = answer(scheme, token);
+    answer.count::<S>();
+    let need = match need {
+        Need::First(refresh) => Need::Beside(refresh),
+        need => need,
+    };
+    (answer.verdict, need)
+}
+
+struct Answer<V> {
+    verdict: Result<V, Error>,
+    remembered: bool,
+}
+
+impl<V> Answer<V> {
+    fn count<S: Scheme>(&self) {
+        let outcome = self
+            .verdict
+            .as_ref()
+            .map_or_else(Error::reason, |_| "ACCEPTED");
+        ::metrics::counter!("koherent_verifications_total", "token" => S::TOKEN, "outcome" => outcome)
+            .increment(1);
+        if self.remembered {
+            ::metrics::counter!("koherent_token_cache_hits_total", "token" => S::TOKEN)
+                .increment(1);
+        }
+    }
+}
+
+fn answer<S: Scheme>(scheme: &S, token: &str) -> (Answer<S::Verified>, Need) {
+    let mut need = Need::Nothing;
+    let mut remembered = false;
+    let verdict = look_up_or_verify(scheme, token, &mut need, &mut remembered);
+    let remembered = remembered && verdict.is_ok();
+    let answer = Answer {
+        verdict,
+        remembered,
+    };
+    (answer, need)
 }
 
 fn look_up_or_verify<S: Scheme>(
     scheme: &S,
     token: &str,
     need: &mut Need,
+    remembered: &mut bool,
 ) -> Result<S::Verified, Error> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Error::TooLarge {
@@ -89,10 +129,8 @@ fn look_up_or_verify<S: Scheme>(
     if let Some(known) = scheme.cache().get(&digest) {
         let (keys, key_need) = scheme.keys(known.issuer).look(scheme.clock(), |_| true);
         if keys.value.is_some() && keys.generation == known.generation {
-            *need = key_need;
+            (*need, *remembered) = (key_need, true);
             scheme.still_holds(&known.value, need)?;
-            ::metrics::counter!("koherent_token_cache_hits_total", "token" => S::TOKEN)
-                .increment(1);
             return Ok(known.value);
         }
         scheme.cache().remove(&digest);

@@ -39,7 +39,7 @@ mod verify;
 pub use crate::json::JsonError;
 pub use args_hash::{ARGS_HASH_ALGORITHM, args_hash};
 pub use binding::{verify_actor, verify_args};
-pub use cache::{CACHED_TOKENS, Remembered, Scheme, TokenCache, verdict};
+pub use cache::{CACHED_TOKENS, Remembered, Scheme, TokenCache, last_verdict, verdict};
 pub use canonical::canonical_json;
 pub use claims::{Claims, NumericDate};
 pub use keys::KeySet;

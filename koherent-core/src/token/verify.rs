@@ -230,11 +230,7 @@ impl Verifier {
     ///
     /// The first check that fails names the [`Error`].
     pub fn verify(&self, token: &str) -> Result<VerifiedToken, Error> {
-        let (verdict, need) = self.verdict(token);
-        if matches!(need, Need::First(_)) {
-            cache::count(Self::TOKEN, verdict.as_ref().err());
-        }
-        verdict
+        self.last_verdict(token).0
     }
 
     /// Verifies a token in compact form, and loads its issuer's keys first where that may change the answer: where none
@@ -244,14 +240,15 @@ impl Verifier {
     ///
     /// The first check that fails names the [`Error`]; [`Error::KeysUnavailable`] where the keys cannot be loaded.
     pub async fn verify_with_refresh(&self, token: &str) -> Result<VerifiedToken, Error> {
-        match self.verdict(token) {
-            (_, Need::First(refresh)) => {
-                refresh.await;
-                self.verify(token)
+        // The first load may be one that somebody left behind.
+        for _ in 0..2 {
+            match self.verdict(token) {
+                (_, Need::First(refresh)) => refresh.await,
+                // Nobody is here to load beside; when the keys are older, somebody waits.
+                (verdict, Need::Nothing | Need::Beside(_)) => return verdict,
             }
-            // Nobody is here to load beside; when the keys are older, somebody waits.
-            (verdict, Need::Nothing | Need::Beside(_)) => verdict,
         }
+        self.verify(token)
     }
 
     /// Loads the keys that come from URLs now, rather than with the first token. What cannot be loaded is logged, and tried
@@ -284,6 +281,15 @@ impl Verifier {
     /// ```
     pub fn verdict(&self, token: &str) -> (Result<VerifiedToken, Error>, Need) {
         cache::verdict(self, token)
+    }
+
+    /// The verdict for who waits no longer: the need is never [`Need::First`].
+    ///
+    /// # Errors
+    ///
+    /// The first check that fails names the [`Error`].
+    pub fn last_verdict(&self, token: &str) -> (Result<VerifiedToken, Error>, Need) {
+        cache::last_verdict(self, token)
     }
 
     fn accepted_algorithm(&self, header: &Json) -> Result<Algorithm, Error> {

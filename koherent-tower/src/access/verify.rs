@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use koherent_core::source::{Live, Need};
-use koherent_core::token::{CACHED_TOKENS, MAX_LEEWAY, Remembered, Scheme, TokenCache, verdict};
+use koherent_core::token::{
+    CACHED_TOKENS, MAX_LEEWAY, Remembered, Scheme, TokenCache, last_verdict, verdict,
+};
 use koherent_core::{
     ClientId, Clock, Error, Issuer, KeySource, Malformed, Organization, Principal, RevocationList,
     Subject, SystemClock, UnverifiedToken,
@@ -190,7 +192,7 @@ impl AccessVerifier {
     ///
     /// The first check that fails names the [`Error`].
     pub fn verify(&self, token: &str) -> Result<Principal, Error> {
-        self.verdict(token).0
+        self.verdict(token, false).0
     }
 
     /// Verifies an access token and says who it is, and loads keys or revocations first where that may change the answer.
@@ -214,7 +216,7 @@ impl AccessVerifier {
     pub async fn verify_with_refresh(&self, token: &str) -> Result<Principal, Error> {
         // Keys and revocations may both have to be loaded.
         for _ in 0..2 {
-            match self.verdict(token) {
+            match self.verdict(token, true) {
                 (_, Need::First(load)) => refresh::drive(load).await,
                 (verdict, need) => {
                     if let Need::Beside(load) = need {
@@ -230,11 +232,14 @@ impl AccessVerifier {
     /// Loads the keys and revocations that come from URLs now, rather than with the first token. What cannot be loaded is
     /// logged, and tried again when a token needs it.
     pub async fn load_keys(&self) {
-        for issuer in &*self.issuers {
-            issuer.keys.load(&self.clock).await;
-        }
-        if let Some(list) = &self.revocations {
-            list.load(&self.clock).await;
+        let keys = self
+            .issuers
+            .iter()
+            .map(|issuer| issuer.keys.look(&self.clock, |_| true).1);
+        let revocations = self.revocations.iter().map(|list| list.need(&self.clock));
+        let needs = keys.chain(revocations).reduce(Need::and);
+        if let Some(Need::First(load)) = needs {
+            refresh::drive(load).await;
         }
     }
 
@@ -243,8 +248,12 @@ impl AccessVerifier {
     /// # Errors
     ///
     /// The first check that fails names the [`Error`].
-    pub(crate) fn verdict(&self, token: &str) -> (Result<Principal, Error>, Need) {
-        let (verdict, need) = verdict(self, token);
+    pub(crate) fn verdict(&self, token: &str, may_wait: bool) -> (Result<Principal, Error>, Need) {
+        let (verdict, need) = if may_wait {
+            verdict(self, token)
+        } else {
+            last_verdict(self, token)
+        };
         (verdict.map(|login| login.principal.clone()), need)
     }
 

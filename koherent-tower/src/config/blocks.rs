@@ -68,9 +68,9 @@ pub struct Auth {
     pub organizations: Option<Vec<String>>,
     /// The URL of the list of tokens that were taken back.
     pub revocations_uri: Option<String>,
-    /// The least time between two fetches of one URL.
+    /// The least time between two fetches of an issuer's URL, or of the revocation list.
     pub refresh_interval_seconds: Option<u64>,
-    /// After which time keys are fetched again although none is missing.
+    /// After which time keys are fetched again although none is missing. Revocations are, whenever the interval is over.
     pub max_key_age_seconds: Option<u64>,
     /// Whether plain http over the network is allowed.
     #[serde(default)]
@@ -109,7 +109,7 @@ pub struct Provenance {
     /// How far clocks may disagree.
     #[serde(default)]
     pub leeway_seconds: u64,
-    /// The least time between two fetches of one URL.
+    /// The least time between two fetches of an issuer's URL.
     pub refresh_interval_seconds: Option<u64>,
     /// After which time keys are fetched again although none is missing.
     pub max_key_age_seconds: Option<u64>,

@@ -9,8 +9,8 @@ use super::error::ConfigError;
 use super::read::{deserialize, fault};
 
 impl Config {
-    /// Reads the environment variables that begin with `{prefix}_AUTH_` and `{prefix}_PROVENANCE_`; `None` where there is
-    /// none. The [module](crate::config) shows them.
+    /// Reads the environment variables that begin with `{prefix}_AUTH__` and `{prefix}_PROVENANCE__`; `None` where there is
+    /// none. Others are somebody else's, unless they are nearly settings. The [module](crate::config) shows them.
     ///
     /// # Errors
     ///
@@ -56,26 +56,17 @@ impl Config {
     ) -> Result<Option<Self>, ConfigError> {
         let mut tree = Tree::default();
         for (name, value) in variables {
-            let Some(path) = name
-                .strip_prefix(prefix)
-                .and_then(|rest| rest.strip_prefix('_'))
-            else {
-                continue;
-            };
-            let is_of = |block: &str| {
-                path.strip_prefix(block)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-            };
-            if !is_of("AUTH") && !is_of("PROVENANCE") {
-                continue;
+            match Name::of(&name, prefix) {
+                Name::Foreign => {}
+                Name::Ours(path) => tree.insert(&path, &name, value)?,
+                Name::NearMiss => {
+                    let problem = format!(
+                        "it looks like a setting and is none: write it as {prefix}_AUTH__AUDIENCE or \
+                         {prefix}_PROVENANCE__ISSUERS__0__ISS is written"
+                    );
+                    return Err(ConfigError::new(name, problem));
+                }
             }
-            let path: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
-            if path[0] != "auth" && path[0] != "provenance" {
-                let problem =
-                    format!("put two underscores between the parts, as in {prefix}_AUTH__AUDIENCE");
-                return Err(ConfigError::new(name, problem));
-            }
-            tree.insert(&path, &name, value)?;
         }
         if tree.children.is_empty() {
             return Ok(None);
@@ -85,6 +76,58 @@ impl Config {
             let variable = variable(prefix, &key);
             fault(key, &error.to_string()).from(format!("environment, {variable}"))
         })
+    }
+}
+
+/// Whether a variable is a setting.
+enum Name {
+    /// It is, at these levels.
+    Ours(Vec<String>),
+    /// Somebody thinks that it is.
+    NearMiss,
+    /// It is somebody else's: other programs have variables of that beginning.
+    Foreign,
+}
+
+/// The keys of both blocks: behind a single underscore they are taken for a mistake.
+const KEYS: [&str; 10] = [
+    "AUDIENCE",
+    "ISSUERS",
+    "ALGORITHMS",
+    "LEEWAY_SECONDS",
+    "ORGANIZATIONS",
+    "REVOCATIONS_URI",
+    "REFRESH_INTERVAL_SECONDS",
+    "MAX_KEY_AGE_SECONDS",
+    "INSECURE_HTTP",
+    "CACHED_TOKENS",
+];
+
+impl Name {
+    fn of(name: &str, prefix: &str) -> Self {
+        let Some(rest) = name.strip_prefix(prefix) else {
+            return Self::Foreign;
+        };
+        let bare = rest.trim_start_matches('_');
+        let upper = bare.to_ascii_uppercase();
+        for block in ["AUTH", "PROVENANCE"] {
+            let Some(behind) = upper.strip_prefix(block) else {
+                continue;
+            };
+            let is_exact = rest.len() == bare.len() + 1 && bare.starts_with(block);
+            if behind.is_empty() || behind.starts_with("__") {
+                if !is_exact {
+                    return Self::NearMiss;
+                }
+                let path = bare.split("__").map(str::to_ascii_lowercase);
+                return Self::Ours(path.collect());
+            }
+            let key = behind.strip_prefix('_').unwrap_or_default();
+            if KEYS.iter().any(|known| key.starts_with(known)) {
+                return Self::NearMiss;
+            }
+        }
+        Self::Foreign
     }
 }
 

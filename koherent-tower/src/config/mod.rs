@@ -26,7 +26,7 @@
 //! | `leeway_seconds` | both | how far clocks may disagree, 0 to 60 | 0 |
 //! | `organizations` | `auth` | who may use the service (`org`) | everybody |
 //! | `revocations_uri` | `auth` | tokens that were taken back: `{"revoked": ["jti", …]}` | none |
-//! | `refresh_interval_seconds` | both | the least time between two fetches of an issuer's URL, 1 to 3600 | 10 |
+//! | `refresh_interval_seconds` | both | the least time between two fetches of an issuer's URL, and of the revocations, 1 to 3600 | 10 |
 //! | `max_key_age_seconds` | both | after which time keys are fetched again although none is missing; at twice that, before the request that asks; from the interval to 86400 | 60, or the interval |
 //! | `insecure_http` | both | `true` allows plain http over the network: whoever stands between can make any token pass | `false` |
 //! | `cached_tokens` | both | how many verified tokens are remembered; 0 verifies each anew | 8192 |
