@@ -241,22 +241,24 @@ impl Reader<'_> {
     fn string(&mut self) -> Result<String, JsonError> {
         self.expect(b'"')?;
         let mut out = String::new();
-        let mut plain_from = self.at;
         loop {
-            match self.peek().ok_or(JsonError::Syntax)? {
-                b'"' => {
-                    out.push_str(&self.text[plain_from..self.at]);
-                    self.at += 1;
+            let rest = &self.text[self.at..];
+            let is_plain = |byte: &u8| !matches!(*byte, b'"' | b'\\' | 0..0x20);
+            let plain = rest.bytes().take_while(is_plain).count();
+            let (plain, behind) = rest.split_at(plain);
+            self.at += plain.len() + 1;
+            match behind.as_bytes().first() {
+                // Most strings have no escape: they are copied once, in their size.
+                Some(b'"') if out.is_empty() => return Ok(plain.to_owned()),
+                Some(b'"') => {
+                    out.push_str(plain);
                     return Ok(out);
                 }
-                b'\\' => {
-                    out.push_str(&self.text[plain_from..self.at]);
-                    self.at += 1;
+                Some(b'\\') => {
+                    out.push_str(plain);
                     out.push(self.escape()?);
-                    plain_from = self.at;
                 }
-                0..0x20 => return Err(JsonError::Syntax),
-                _ => self.at += 1,
+                _ => return Err(JsonError::Syntax),
             }
         }
     }
