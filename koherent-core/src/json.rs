@@ -4,17 +4,23 @@
 //! canonical form of arguments needs each number as it was written. General parsers drop both, and what they do with
 //! numbers depends on features that any other crate in the build may turn on. So this one is ours, small, and shared.
 
-/// A JSON value that keeps numbers as text; members are sorted by name, and each name is there once.
+use std::borrow::Cow;
+
+/// A JSON value that keeps numbers as text; members are sorted by name, and each name is there once. It borrows from its text
+/// what stands there as it is, which is all but strings with escapes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Json {
+pub(crate) enum Json<'t> {
     Null,
     Bool(bool),
     /// The number as it stands in the text; its grammar has been checked.
-    Number(Box<str>),
-    String(String),
-    Array(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    Number(&'t str),
+    String(Cow<'t, str>),
+    Array(Vec<Json<'t>>),
+    Object(Vec<Member<'t>>),
 }
+
+/// A member of an object: its name and its value.
+type Member<'t> = (Cow<'t, str>, Json<'t>);
 
 /// Why a text is not the JSON we take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +61,7 @@ pub(crate) fn parse(
     bytes: &[u8],
     max_depth: usize,
     duplicates: Duplicates,
-) -> Result<Json, JsonError> {
+) -> Result<Json<'_>, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
     let mut reader = Reader {
         text,
@@ -80,7 +86,7 @@ struct Reader<'t> {
     duplicates: Duplicates,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -105,7 +111,7 @@ impl Reader<'_> {
         }
     }
 
-    fn literal(&mut self, word: &str, value: Json) -> Result<Json, JsonError> {
+    fn literal(&mut self, word: &str, value: Json<'t>) -> Result<Json<'t>, JsonError> {
         if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             self.at += word.len();
             Ok(value)
@@ -114,7 +120,7 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self) -> Result<Json, JsonError> {
+    fn value(&mut self) -> Result<Json<'t>, JsonError> {
         match self.peek().ok_or(JsonError::Syntax)? {
             b'n' => self.literal("null", Json::Null),
             b't' => self.literal("true", Json::Bool(true)),
@@ -140,8 +146,8 @@ impl Reader<'_> {
 
     fn nested(
         &mut self,
-        read: fn(&mut Self) -> Result<Json, JsonError>,
-    ) -> Result<Json, JsonError> {
+        read: fn(&mut Self) -> Result<Json<'t>, JsonError>,
+    ) -> Result<Json<'t>, JsonError> {
         self.depth_left = self.depth_left.checked_sub(1).ok_or(JsonError::TooDeep)?;
         self.at += 1;
         self.skip_white_space();
@@ -150,7 +156,7 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    fn array(&mut self) -> Result<Json, JsonError> {
+    fn array(&mut self) -> Result<Json<'t>, JsonError> {
         let mut items = Vec::new();
         if self.eat(b']') {
             return Ok(Json::Array(items));
@@ -166,7 +172,7 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self) -> Result<Json, JsonError> {
+    fn object(&mut self) -> Result<Json<'t>, JsonError> {
         let mut members = Vec::new();
         if self.eat(b'}') {
             return Ok(Json::Object(members));
@@ -190,8 +196,8 @@ impl Reader<'_> {
     /// Sorts members by code point of their names (UTF-8 sorts alike) and settles which of two equal names counts.
     fn settle_duplicates(
         &self,
-        mut members: Vec<(String, Json)>,
-    ) -> Result<Vec<(String, Json)>, JsonError> {
+        mut members: Vec<Member<'t>>,
+    ) -> Result<Vec<Member<'t>>, JsonError> {
         // The sort is stable: among equal names the last one written stays last.
         members.sort_by(|(a, _), (b, _)| a.cmp(b));
         let before = members.len();
@@ -216,7 +222,7 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&mut self) -> Result<Json, JsonError> {
+    fn number(&mut self) -> Result<Json<'t>, JsonError> {
         let start = self.at;
         if self.eat(b'-') && self.peek() == Some(b'I') {
             return Err(self.not_finite_or_syntax());
@@ -235,24 +241,24 @@ impl Reader<'_> {
             }
             self.digits()?;
         }
-        Ok(Json::Number(self.text[start..self.at].into()))
+        Ok(Json::Number(&self.text[start..self.at]))
     }
 
-    fn string(&mut self) -> Result<String, JsonError> {
+    fn string(&mut self) -> Result<Cow<'t, str>, JsonError> {
         self.expect(b'"')?;
         let mut out = String::new();
         loop {
-            let rest = &self.text[self.at..];
+            let text: &'t str = self.text;
+            let rest = &text[self.at..];
             let is_plain = |byte: &u8| !matches!(*byte, b'"' | b'\\' | 0..0x20);
             let plain = rest.bytes().take_while(is_plain).count();
             let (plain, behind) = rest.split_at(plain);
             self.at += plain.len() + 1;
             match behind.as_bytes().first() {
-                // Most strings have no escape: they are copied once, in their size.
-                Some(b'"') if out.is_empty() => return Ok(plain.to_owned()),
+                Some(b'"') if out.is_empty() => return Ok(Cow::Borrowed(plain)),
                 Some(b'"') => {
                     out.push_str(plain);
-                    return Ok(out);
+                    return Ok(Cow::Owned(out));
                 }
                 Some(b'\\') => {
                     out.push_str(plain);
@@ -309,7 +315,7 @@ impl Reader<'_> {
     }
 }
 
-impl Json {
+impl<'t> Json<'t> {
     /// The member of that name, where this is an object that has one.
     pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         let Self::Object(members) = self else {
@@ -317,7 +323,7 @@ impl Json {
         };
         // Members are sorted by name.
         let at = members
-            .binary_search_by(|(member, _)| member.as_str().cmp(name))
+            .binary_search_by(|(member, _)| (**member).cmp(name))
             .ok()?;
         Some(&members[at].1)
     }
@@ -337,7 +343,7 @@ impl Json {
 mod tests {
     use super::*;
 
-    fn strict(text: &str) -> Result<Json, JsonError> {
+    fn strict(text: &str) -> Result<Json<'_>, JsonError> {
         parse(text.as_bytes(), 8, Duplicates::Refuse)
     }
 
@@ -356,8 +362,8 @@ mod tests {
     #[test]
     fn last_of_two_equal_members_wins_where_the_caller_says_so() {
         let value = parse(br#"{"a":1,"b":2,"a":3}"#, 8, Duplicates::LastWins).unwrap();
-        assert_eq!(value.member("a"), Some(&Json::Number("3".into())));
-        assert_eq!(value.member("b"), Some(&Json::Number("2".into())));
+        assert_eq!(value.member("a"), Some(&Json::Number("3")));
+        assert_eq!(value.member("b"), Some(&Json::Number("2")));
     }
 
     #[test]

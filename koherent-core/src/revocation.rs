@@ -80,8 +80,8 @@ fn read(text: &str) -> Result<HashSet<Box<str>>, SetupError> {
     let Json::Array(ids) = list else {
         return Err(no_list("it has no list \"revoked\"".to_owned()));
     };
-    let id = |id: &Json| match id {
-        Json::String(id) => Ok(id.as_str().into()),
+    let id = |id: &Json<'_>| match id {
+        Json::String(id) => Ok((**id).into()),
         _ => Err(no_list("an id in it is no string".to_owned())),
     };
     ids.iter().map(id).collect()

@@ -33,7 +33,7 @@ pub fn canonical_json(text: &[u8]) -> Result<String, JsonError> {
     Ok(out)
 }
 
-fn write_value(value: &Json, out: &mut String) -> Result<(), JsonError> {
+fn write_value(value: &Json<'_>, out: &mut String) -> Result<(), JsonError> {
     match value {
         Json::Null => out.push_str("null"),
         Json::Bool(true) => out.push_str("true"),

@@ -67,7 +67,7 @@ pub struct Claims {
 
 impl Claims {
     /// Reads the claims: each required one there, each of its type. `issuer` has been matched already.
-    pub(super) fn read(payload: &Json, issuer: &Issuer) -> Result<Self, Error> {
+    pub(super) fn read(payload: &Json<'_>, issuer: &Issuer) -> Result<Self, Error> {
         let subject = required_text(payload, "sub", "sub")?;
         let act = required(payload, "act", "act")?;
         if !matches!(act, Json::Object(_)) {
@@ -157,10 +157,10 @@ pub(super) const fn invalid(claim: &'static str, problem: &'static str) -> Error
 
 /// The member of an object, absent and null alike being an error.
 pub(super) fn required<'j>(
-    object: &'j Json,
+    object: &'j Json<'_>,
     member: &str,
     claim: &'static str,
-) -> Result<&'j Json, Error> {
+) -> Result<&'j Json<'j>, Error> {
     match object.member(member) {
         None | Some(Json::Null) => Err(Error::MissingClaim { claim }),
         Some(value) => Ok(value),
@@ -168,7 +168,7 @@ pub(super) fn required<'j>(
 }
 
 pub(super) fn required_text<'j>(
-    object: &'j Json,
+    object: &'j Json<'_>,
     member: &str,
     claim: &'static str,
 ) -> Result<&'j str, Error> {
@@ -176,7 +176,7 @@ pub(super) fn required_text<'j>(
 }
 
 fn optional_text<'j>(
-    object: &'j Json,
+    object: &'j Json<'_>,
     member: &str,
     claim: &'static str,
 ) -> Result<Option<&'j str>, Error> {
@@ -186,14 +186,14 @@ fn optional_text<'j>(
     }
 }
 
-fn text<'j>(value: &'j Json, claim: &'static str) -> Result<&'j str, Error> {
+fn text<'j>(value: &'j Json<'_>, claim: &'static str) -> Result<&'j str, Error> {
     match value {
         Json::String(text) => Ok(text),
         _ => Err(invalid(claim, "not a string")),
     }
 }
 
-fn date(value: &Json, claim: &'static str) -> Result<NumericDate, Error> {
+fn date(value: &Json<'_>, claim: &'static str) -> Result<NumericDate, Error> {
     let Json::Number(text) = value else {
         return Err(invalid(claim, "not a number"));
     };
@@ -205,9 +205,9 @@ fn date(value: &Json, claim: &'static str) -> Result<NumericDate, Error> {
     }
 }
 
-fn audience(value: &Json) -> Result<Vec<String>, Error> {
+fn audience(value: &Json<'_>) -> Result<Vec<String>, Error> {
     match value {
-        Json::String(one) => Ok(vec![one.clone()]),
+        Json::String(one) => Ok(vec![one.clone().into_owned()]),
         Json::Array(many) => many
             .iter()
             .map(|item| text(item, "aud").map(ToOwned::to_owned))

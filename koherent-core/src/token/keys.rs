@@ -106,9 +106,9 @@ impl fmt::Debug for KeySet {
 }
 
 impl Key {
-    fn read(entry: &Json) -> Result<Self, &'static str> {
+    fn read(entry: &Json<'_>) -> Result<Self, &'static str> {
         let text = |name| match entry.member(name) {
-            Some(Json::String(text)) => Some(text.as_str()),
+            Some(Json::String(text)) => Some(&**text),
             _ => None,
         };
         if text("kty") != Some("OKP") || text("crv") != Some("Ed25519") {
@@ -146,14 +146,14 @@ impl Key {
     }
 }
 
-const fn not_text(value: &Json) -> bool {
+const fn not_text(value: &Json<'_>) -> bool {
     !matches!(value, Json::String(_))
 }
 
-fn may_verify(key_ops: Option<&Json>) -> bool {
+fn may_verify(key_ops: Option<&Json<'_>>) -> bool {
     match key_ops {
         None => true,
-        Some(Json::Array(ops)) => ops.contains(&Json::String("verify".to_owned())),
+        Some(Json::Array(ops)) => ops.contains(&Json::String("verify".into())),
         Some(_) => false,
     }
 }

@@ -31,20 +31,64 @@ const MAX_DEPTH: usize = 64;
 /// # let text = koherent_core::testing::test_issuer("rekuest").task("task-a").mint();
 /// let task = koherent_core::UnverifiedToken::parse(&text).unwrap().task();
 /// ```
-pub struct UnverifiedToken<'t> {
-    pub(super) signing_input: &'t str,
-    pub(super) signature: Vec<u8>,
-    pub(super) header: Json,
-    pub(super) payload: Json,
+pub struct UnverifiedToken {
+    issuer: Option<Box<str>>,
+    key_id: Option<Box<str>>,
+    asks_for_extensions: bool,
 }
 
-impl<'t> UnverifiedToken<'t> {
+impl UnverifiedToken {
     /// Reads the encoding, strictly: segments, base64url, JSON.
     ///
     /// # Errors
     ///
     /// [`Error::TooLarge`] and [`Error::Malformed`].
-    pub fn parse(token: &'t str) -> Result<Self, Error> {
+    pub fn parse(token: &str) -> Result<Self, Error> {
+        let decoded = Decoded::of(token)?;
+        let segments = decoded.read()?;
+        Ok(Self {
+            issuer: segments.issuer().map(Into::into),
+            key_id: segments.key_id().map(Into::into),
+            asks_for_extensions: segments.asks_for_extensions(),
+        })
+    }
+
+    /// What the token says its issuer is.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Whether the header asks for what could change the token's meaning: `crit` of any kind (RFC 7515 §4.1.11), a `b64`
+    /// other than true (RFC 7797 §3), a `typ` that is no string. Such a token is refused.
+    #[must_use]
+    pub const fn asks_for_extensions(&self) -> bool {
+        self.asks_for_extensions
+    }
+
+    /// What the token says its key is.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+}
+
+/// A token, decoded from base64url.
+pub(super) struct Decoded<'t> {
+    pub(super) signing_input: &'t str,
+    pub(super) signature: Vec<u8>,
+    header: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+/// The two JSON objects of a token.
+pub(super) struct Segments<'d> {
+    pub(super) header: Json<'d>,
+    pub(super) payload: Json<'d>,
+}
+
+impl<'t> Decoded<'t> {
+    pub(super) fn of(token: &'t str) -> Result<Self, Error> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Error::TooLarge {
                 limit: MAX_TOKEN_BYTES,
@@ -65,34 +109,36 @@ impl<'t> UnverifiedToken<'t> {
         Ok(Self {
             signing_input: &token[..header.len() + 1 + payload.len()],
             signature: decode(signature)?,
-            header: decode_object(header)?,
-            payload: decode_object(payload)?,
+            header: decode(header)?,
+            payload: decode(payload)?,
         })
     }
 
-    /// What the token says its issuer is.
-    #[must_use]
-    pub fn issuer(&self) -> Option<&str> {
+    pub(super) fn read(&self) -> Result<Segments<'_>, Error> {
+        Ok(Segments {
+            header: object(&self.header)?,
+            payload: object(&self.payload)?,
+        })
+    }
+}
+
+impl Segments<'_> {
+    fn issuer(&self) -> Option<&str> {
         as_text(self.payload.member("iss"))
     }
 
-    /// Whether the header asks for what could change the token's meaning: `crit` of any kind (RFC 7515 §4.1.11), a `b64`
-    /// other than true (RFC 7797 §3), a `typ` that is no string. Such a token is refused.
-    #[must_use]
-    pub fn asks_for_extensions(&self) -> bool {
+    pub(super) fn key_id(&self) -> Option<&str> {
+        as_text(self.header.member("kid"))
+    }
+
+    pub(super) fn asks_for_extensions(&self) -> bool {
         self.header.member("crit").is_some()
             || !matches!(self.header.member("b64"), None | Some(Json::Bool(true)))
             || !matches!(self.header.member("typ"), None | Some(Json::String(_)))
     }
-
-    /// What the token says its key is.
-    #[must_use]
-    pub fn key_id(&self) -> Option<&str> {
-        as_text(self.header.member("kid"))
-    }
 }
 
-impl fmt::Debug for UnverifiedToken<'_> {
+impl fmt::Debug for UnverifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedToken")
             .field("issuer", &self.issuer())
@@ -107,8 +153,8 @@ fn decode(segment: &str) -> Result<Vec<u8>, Error> {
         .map_err(|_| Error::Malformed(Malformed::Base64))
 }
 
-fn decode_object(segment: &str) -> Result<Json, Error> {
-    let value = parse(&decode(segment)?, MAX_DEPTH, Duplicates::Refuse)
+fn object(bytes: &[u8]) -> Result<Json<'_>, Error> {
+    let value = parse(bytes, MAX_DEPTH, Duplicates::Refuse)
         .map_err(|error| Error::Malformed(Malformed::Json(error)))?;
     match value {
         Json::Object(_) if value.is_finite() => Ok(value),
@@ -117,7 +163,7 @@ fn decode_object(segment: &str) -> Result<Json, Error> {
     }
 }
 
-pub(super) fn as_text(value: Option<&Json>) -> Option<&str> {
+pub(super) fn as_text<'j>(value: Option<&'j Json<'_>>) -> Option<&'j str> {
     match value {
         Some(Json::String(text)) => Some(text),
         _ => None,

@@ -8,7 +8,7 @@ use ed25519_dalek::Signature;
 use super::cache::{self, CACHED_TOKENS, Remembered, Scheme, TokenCache};
 use super::claims::{Claims, required_text};
 use super::keys::KeySet;
-use super::unverified::{UnverifiedToken, as_text};
+use super::unverified::{Decoded, as_text};
 use super::verified::VerifiedToken;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Malformed, SetupError};
@@ -292,7 +292,7 @@ impl Verifier {
         cache::last_verdict(self, token)
     }
 
-    fn accepted_algorithm(&self, header: &Json) -> Result<Algorithm, Error> {
+    fn accepted_algorithm(&self, header: &Json<'_>) -> Result<Algorithm, Error> {
         let name = as_text(header.member("alg")).ok_or(Error::UnsupportedAlgorithm)?;
         let accepted = self
             .algorithms
@@ -301,7 +301,7 @@ impl Verifier {
         accepted.copied().ok_or(Error::UnsupportedAlgorithm)
     }
 
-    fn trusted_issuer(&self, payload: &Json) -> Result<usize, Error> {
+    fn trusted_issuer(&self, payload: &Json<'_>) -> Result<usize, Error> {
         let name = required_text(payload, "iss", "iss")?;
         self.issuers
             .iter()
@@ -363,7 +363,8 @@ impl Scheme for Verifier {
         token: &str,
         need: &mut Need,
     ) -> Result<Remembered<VerifiedToken>, Error> {
-        let token = UnverifiedToken::parse(token)?;
+        let decoded = Decoded::of(token)?;
+        let token = decoded.read()?;
         let algorithm = self.accepted_algorithm(&token.header)?;
         if token.asks_for_extensions() {
             return Err(Error::Malformed(Malformed::Header));
@@ -379,8 +380,9 @@ impl Scheme for Verifier {
         *need = key_need;
         let key = keys.value.as_deref().and_then(find);
         let key = key.ok_or_else(|| keys.unknown_key())?;
-        let signature = Signature::from_slice(&token.signature).map_err(|_| Error::BadSignature)?;
-        key.verify_strict(token.signing_input.as_bytes(), &signature)
+        let signature =
+            Signature::from_slice(&decoded.signature).map_err(|_| Error::BadSignature)?;
+        key.verify_strict(decoded.signing_input.as_bytes(), &signature)
             .map_err(|_| Error::BadSignature)?;
         let claims = Claims::read(&token.payload, name)?;
         self.check_time(&claims)?;
