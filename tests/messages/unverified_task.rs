@@ -1,4 +1,4 @@
-//~ expected `&VerifiedToken`, found `&UnverifiedToken<'_>`
+//~ expected `&VerifiedToken`, found `&UnverifiedToken`
 use koherent_core::{Attribution, UnverifiedToken};
 
 pub fn rejected(token: &str) {
