@@ -29,11 +29,11 @@ pub use connection::{AuditedConnection, AuditedTransactionManager};
 pub use driver::Driver;
 pub use entries::{EntriesOf, entries_of};
 pub use error::{Error, OptionalExtension};
-pub use pending::{Pending, RowOf};
+pub use pending::{LoadedFrom, Pending, PendingReturning, RowOf};
 #[cfg(feature = "deadpool")]
 pub use pool::{AuditedPool, PooledConnection};
 pub use statement::{
-    Attributed, AuditedStatement, Delete, Insert, Unattributed, Update, audited_delete,
-    audited_insert, audited_update,
+    Attributed, AttributedReturning, AuditedStatement, Delete, Insert, Unattributed, Update,
+    audited_delete, audited_insert, audited_update,
 };
 pub use table::{Audited, Holds, TrackedColumn, TrackedTable, ValueKind};

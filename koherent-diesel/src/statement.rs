@@ -8,7 +8,8 @@
 
 use std::marker::PhantomData;
 
-use diesel::query_builder::{AsChangeset, IntoUpdateTarget, UpdateTarget};
+use diesel::expression::{Expression, NonAggregate, SelectableExpression};
+use diesel::query_builder::{AsChangeset, IntoUpdateTarget, QueryFragment, UpdateTarget};
 use diesel::sqlite::Sqlite;
 use diesel::{Insertable, QuerySource};
 use koherent_core::Attribution;
@@ -16,7 +17,7 @@ use koherent_core::Attribution;
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;
 use crate::error::Error;
-use crate::pending::{Pending, RowOf};
+use crate::pending::{LoadedFrom, Pending, RowOf};
 use crate::record::Recorder;
 use crate::table::Audited;
 use crate::task_cache::TaskCache;
@@ -304,5 +305,64 @@ impl<S: AuditedStatement<Sqlite>> Attributed<S> {
         U: RowOf<S::Table, Sqlite>,
     {
         self.on(connection).get_results()
+    }
+
+    /// Loads these columns of the rows it touches, rather than all. See [`Pending::returning`].
+    pub fn returning<E>(self, columns: E) -> AttributedReturning<S, E>
+    where
+        E: Expression + SelectableExpression<S::Table> + NonAggregate + QueryFragment<Sqlite>,
+    {
+        AttributedReturning {
+            attributed: self,
+            columns,
+        }
+    }
+}
+
+/// A statement that knows whose change it is, and loads some columns of the rows it touches: [`Attributed::returning`].
+#[derive(Debug)]
+#[must_use = "nothing is changed until it is executed"]
+pub struct AttributedReturning<S, E> {
+    attributed: Attributed<S>,
+    columns: E,
+}
+
+impl<S, E> AttributedReturning<S, E>
+where
+    S: AuditedStatement<Sqlite>,
+    E: Expression + SelectableExpression<S::Table> + NonAggregate + QueryFragment<Sqlite>,
+{
+    /// Makes the change and loads the columns of the first row. See [`Pending::get_result`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn get_result<'c, U, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<U, Error>>
+    where
+        C: Driver<Backend = Sqlite>,
+        U: LoadedFrom<E::SqlType, Sqlite>,
+    {
+        let Self {
+            attributed,
+            columns,
+        } = self;
+        attributed.on(connection).returning(columns).get_result()
+    }
+
+    /// Makes the change and loads the columns of all rows. See [`Pending::get_results`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn get_results<'c, U, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<Vec<U>, Error>>
+    where
+        C: Driver<Backend = Sqlite>,
+        U: LoadedFrom<E::SqlType, Sqlite>,
+    {
+        let Self {
+            attributed,
+            columns,
+        } = self;
+        attributed.on(connection).returning(columns).get_results()
     }
 }

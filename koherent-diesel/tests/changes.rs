@@ -538,3 +538,115 @@ fn attributions_by_hand_are_told_apart() {
     );
     assert_eq!(entries[1].kind, ChangeKind::Create);
 }
+
+/// What is wanted of the rows that a statement touches, and nothing else.
+#[test]
+fn chosen_columns_are_returned_by_each_statement() {
+    let database = Database::new();
+    let mut conn = database.audited(ann());
+    let ids: Vec<i64> = conn
+        .audited_insert(samples::table, vec![named("a"), named("b"), named("c")])
+        .returning(samples::id)
+        .get_results()
+        .unwrap();
+    assert_eq!(ids, [1, 2, 3]);
+
+    // Those that do not change are touched as well; excluded columns can be asked for; expressions bind values.
+    let some = samples::table.filter(samples::id.le(2));
+    let mut rows: Vec<(String, String, i64)> = conn
+        .audited_update(some, samples::name.eq("a"))
+        .returning((samples::name, samples::storage_code, samples::id + 100))
+        .reason("all alike")
+        .get_results()
+        .unwrap_or_default();
+    assert!(rows.is_empty(), "names are unique: nothing was changed");
+    rows = conn
+        .audited_update(
+            samples::table.filter(samples::id.le(2)),
+            samples::mass.eq(2.5),
+        )
+        .returning((samples::name, samples::storage_code, samples::id + 100))
+        .reason("weighed")
+        .get_results()
+        .unwrap();
+    rows.sort();
+    let expected = [("a", "secret", 101), ("b", "secret", 102)];
+    assert_eq!(
+        rows,
+        expected.map(|(name, code, id)| (name.to_owned(), code.to_owned(), id))
+    );
+    let entries = history_of(&mut conn, 1);
+    assert_eq!(kinds(&entries), "~+");
+    assert_eq!(entries[0].reason.as_deref(), Some("weighed"));
+
+    let unchanged: i64 = conn
+        .audited_update(samples::table.find(1), samples::mass.eq(2.5))
+        .returning(samples::id)
+        .record_unchanged()
+        .get_result()
+        .unwrap();
+    assert_eq!(
+        (unchanged, kinds(&history_of(&mut conn, 1)).as_str()),
+        (1, "~~+")
+    );
+
+    let gone: (i64, Option<f64>) = conn
+        .audited_delete(samples::table.find(2))
+        .returning((samples::id, samples::mass))
+        .get_result()
+        .unwrap();
+    assert_eq!(gone, (2, Some(2.5)));
+    let nobody = conn
+        .audited_delete(samples::table.find(2))
+        .returning(samples::id)
+        .get_result::<i64>();
+    assert_eq!(nobody.optional().unwrap(), None);
+}
+
+/// On a bare connection as well, and through `Selectable`.
+#[test]
+fn selectable_structs_are_returned() {
+    #[derive(Debug, PartialEq, Queryable, Selectable)]
+    #[diesel(table_name = samples)]
+    struct Label {
+        name: String,
+        id: i64,
+    }
+    let database = Database::new();
+    let mut bare = database.connect();
+    let label: Label = audited_insert(samples::table, named("liver"))
+        .by(&ann())
+        .returning(Label::as_returning())
+        .get_result(&mut bare)
+        .unwrap();
+    assert_eq!(
+        label,
+        Label {
+            name: "liver".to_owned(),
+            id: 1
+        }
+    );
+    let renamed: Vec<Label> = audited_update(samples::table, samples::name.eq("heart"))
+        .by(&ann())
+        .returning(Label::as_returning())
+        .get_results(&mut bare)
+        .unwrap();
+    assert_eq!(renamed[0].name, "heart");
+}
+
+/// A row that cannot be read as what was asked for rolls the change back, as with whole rows.
+#[test]
+fn returned_columns_that_cannot_be_read_undo_the_change() {
+    let database = Database::new();
+    let mut conn = database.audited(ann());
+    conn.audited_insert(samples::table, named("liver"))
+        .execute()
+        .unwrap();
+    let wrong = conn
+        .audited_update(samples::table.find(1), samples::note.eq(None::<String>))
+        .returning(samples::note.assume_not_null())
+        .record_unchanged()
+        .get_result::<String>();
+    assert!(wrong.is_err());
+    assert_eq!(kinds(&history_of(&mut conn, 1)), "+");
+}

@@ -26,43 +26,6 @@ pub struct Sample {
     pub created_at: DateTime<Utc>,
 }
 
-/// A whole row, with what is nobody's business.
-#[derive(Debug, Clone, PartialEq, Queryable)]
-pub struct StoredSample {
-    id: i64,
-    name: String,
-    note: Option<String>,
-    owner: String,
-    mass: Option<f64>,
-    metadata: Option<Value>,
-    created_at: DateTime<Utc>,
-    _storage_code: String,
-}
-
-impl From<StoredSample> for Sample {
-    fn from(row: StoredSample) -> Self {
-        let StoredSample {
-            id,
-            name,
-            note,
-            owner,
-            mass,
-            metadata,
-            created_at,
-            ..
-        } = row;
-        Self {
-            id,
-            name,
-            note,
-            owner,
-            mass,
-            metadata,
-            created_at,
-        }
-    }
-}
-
 /// A sample to be registered.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = samples)]

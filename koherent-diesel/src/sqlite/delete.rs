@@ -41,7 +41,7 @@ pub(super) fn run(
         .push(")");
     let rows = match returning {
         Some(wanted) => {
-            sql.push(" RETURNING ").push(wanted.columns);
+            sql.push(" RETURNING ").append(wanted.columns);
             sql::for_each_row(connection, &sql, |row| hand_on(row, 0, returning))?
         }
         None => sql::execute(connection, &sql)?,

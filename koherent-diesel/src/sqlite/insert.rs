@@ -23,7 +23,7 @@ pub(super) fn run(
         sql.push(" RETURNING ")
             .identifiers("", table.key.iter().copied());
         if let Some(returning) = returning {
-            sql.push(", ").push(returning.columns);
+            sql.push(", ").append(returning.columns);
         }
         sql::for_each_row(connection, &sql, |row| {
             keys.push(values(row, 0, table.key.len()));

@@ -2,13 +2,13 @@
 
 use diesel::row::Row as _;
 
-use super::sql::{PartialRow, Row};
+use super::sql::{PartialRow, Row, Sql};
 use crate::error::Error;
 
 /// Rows that the caller wants to see.
 pub(crate) struct Returning<'r> {
-    /// The columns, as SQL.
-    pub(crate) columns: &'r str,
+    /// The columns.
+    pub(crate) columns: &'r Sql,
     /// What to do with each row; it sees these columns alone.
     pub(crate) row: &'r mut dyn FnMut(&PartialRow<'_, '_, '_>) -> Result<(), Error>,
 }

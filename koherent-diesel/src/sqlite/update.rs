@@ -33,7 +33,7 @@ pub(super) fn run(
     sql.append(&update.filter).push(" RETURNING ");
     push_key_and_columns(&mut sql, table);
     if let Some(returning) = returning {
-        sql.push(", ").push(returning.columns);
+        sql.push(", ").append(returning.columns);
     }
     let (mut changed, mut unchanged, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     let rows = sql::for_each_row(connection, &sql, |row| {

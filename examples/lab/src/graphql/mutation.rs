@@ -8,7 +8,7 @@ use koherent_juniper::Error;
 
 use super::query::number;
 use super::{Json, Lab, SampleNode};
-use crate::model::{NewSample, SampleChanges, StoredSample};
+use crate::model::{NewSample, Sample, SampleChanges};
 use crate::schema::samples;
 
 /// The root of mutations.
@@ -44,7 +44,8 @@ impl Mutation {
         let mut conn = context.connection_for_change().await?;
         let created = conn
             .audited_insert(samples::table, &new)
-            .get_result::<StoredSample>()
+            .returning(Sample::as_returning())
+            .get_result::<Sample>()
             .await?;
         Ok(SampleNode::present(created))
     }
@@ -83,7 +84,10 @@ impl Mutation {
             update = update.reason(&reason);
         }
         Ok(SampleNode::present(
-            update.get_result::<StoredSample>().await?,
+            update
+                .returning(Sample::as_returning())
+                .get_result::<Sample>()
+                .await?,
         ))
     }
 
@@ -99,7 +103,12 @@ impl Mutation {
         if let Some(reason) = reason {
             delete = delete.reason(&reason);
         }
-        Ok(SampleNode::gone(delete.get_result::<StoredSample>().await?))
+        Ok(SampleNode::gone(
+            delete
+                .returning(Sample::as_returning())
+                .get_result::<Sample>()
+                .await?,
+        ))
     }
 }
 

@@ -17,17 +17,17 @@ pub struct SampleNode {
 
 impl SampleNode {
     /// A sample that is there.
-    pub(crate) fn present(sample: impl Into<Sample>) -> Self {
+    pub(crate) const fn present(sample: Sample) -> Self {
         Self {
-            sample: sample.into(),
+            sample,
             deleted: false,
         }
     }
 
     /// A sample that is gone, as it was last.
-    pub(crate) fn gone(sample: impl Into<Sample>) -> Self {
+    pub(crate) const fn gone(sample: Sample) -> Self {
         Self {
-            sample: sample.into(),
+            sample,
             deleted: true,
         }
     }
