@@ -222,6 +222,11 @@ pub enum SetupError {
         "the audience is blank: give the name by which tokens address this service, such as \"lab\""
     )]
     BlankAudience,
+    /// The audience begins or ends with a blank: it is compared byte for byte, and would never match.
+    #[error(
+        "the audience {0:?} begins or ends with a blank: give the exact `aud` of tokens for this service"
+    )]
+    PaddedAudience(String),
     /// No issuer was given.
     #[error("no issuer is trusted: give at least one issuer and its keys")]
     NoIssuer,

@@ -2,7 +2,7 @@
 //!
 //! | argument | gives | where the request has none |
 //! | --- | --- | --- |
-//! | `Attribution(who): Attribution` | who, through which client, under which task | 401 |
+//! | `Attribution(who): Attribution` | who, through which client, under which task | 401; `Option<Attribution>` gives `None` |
 //! | `Provenance(token): Provenance` | the verified token | 401; `Option<Provenance>` gives `None` |
 //! | `Principal(who): Principal` | who is signed in | 401; `Option<Principal>` gives `None` |
 //!

@@ -15,9 +15,12 @@ use tokio::task::futures::TaskLocalFuture;
 use tower_service::Service;
 use tracing::Span;
 
+use crate::check::{Check, Decision, answer};
 use crate::context::{CURRENT, current};
 use crate::refresh::{self, Driven};
-use crate::service::{Check, Decision, ResponseBody};
+
+/// The body of a response: the inner service's, or that of a rejection.
+pub type ResponseBody<B> = Either<B, Full<Bytes>>;
 
 /// How often one request waits for a load: for keys, and for revocations.
 const MOST_LOADS: u8 = 2;
@@ -82,7 +85,7 @@ impl<S: Service<Request<B>>, C: Check, B> Deferred<S, C, B> {
                 State::passed_on(attribution, || self.inner.call(request))
             }
             Decision::Refuse(rejection) => State::Rejected {
-                response: Some(self.check.responder().respond(rejection)),
+                response: Some(answer(self.check.responder(), rejection)),
             },
             Decision::LoadFirst(load) => {
                 self.loads += 1;

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access;
+mod check;
 #[cfg(feature = "config")]
 pub mod config;
 mod context;
@@ -23,9 +24,9 @@ pub use context::{LoginChecked, ProvenanceChecked, current};
 pub use extract::{Attribution, Principal, Provenance};
 #[cfg(feature = "__fetch")]
 pub use fetch::HttpFetcher;
-pub use future::ResponseFuture;
+pub use future::{ResponseBody, ResponseFuture};
 pub use policy::Presence;
 pub use principal::{PrincipalLayer, PrincipalService};
 pub use provenance::{DEFAULT_HEADERS, NoHeader, ProvenanceLayer, ProvenanceService};
 pub use rejection::{Rejection, Responder, TokenKind};
-pub use service::{Gate, ResponseBody};
+pub use service::Gate;

@@ -8,11 +8,12 @@ use koherent_core::source::Need;
 use tower_layer::Layer;
 
 use crate::access::AccessVerifier;
+use crate::check::{Check, Decision};
 use crate::context::{LoginChecked, ProvenanceChecked};
 use crate::policy::Presence;
 use crate::refresh;
 use crate::rejection::{Rejection, Responder, TokenKind, log_refusal};
-use crate::service::{Check, Decision, Gate};
+use crate::service::Gate;
 
 /// Takes `Authorization: Bearer` (RFC 6750 §2.1), verifies the access token, and puts a
 /// [`Principal`](koherent_core::Principal) into the request's extensions.
@@ -107,7 +108,7 @@ impl Check for PrincipalCheck {
                 Decision::PassOn(None)
             }
             Err(error) => {
-                log_refusal(TokenKind::AccessToken, token, &error);
+                log_refusal(TokenKind::AccessToken, token, &request.headers, &error);
                 Rejection::AccessToken(error).into()
             }
         }

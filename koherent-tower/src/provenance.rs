@@ -2,27 +2,25 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use koherent_core::source::Need;
 use koherent_core::{Attribution, Principal, VerifiedToken, Verifier, verify_actor};
 use tower_layer::Layer;
 
+use crate::check::{Check, Decision};
 use crate::context::{LoginChecked, ProvenanceChecked};
 use crate::policy::Presence;
 use crate::refresh;
-use crate::rejection::{Rejection, Responder, TokenKind, log_refusal};
-use crate::service::{Check, Decision, Gate};
+use crate::rejection::{Rejection, Responder, TokenKind, correlation_id, log_refusal};
+use crate::service::Gate;
 
-/// The headers that are looked at, in this order.
+/// The headers in which a task token may stand, bare, without a scheme before it: one of them, once.
 pub const DEFAULT_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("rekuest-task"),
     HeaderName::from_static("x-rekuest-task"),
     HeaderName::from_static("provenance-token"),
     HeaderName::from_static("x-provenance-token"),
 ];
-
-/// The longest id of a request that is kept; a longer one is cut.
-const MAX_CORRELATION_ID: usize = 128;
 
 /// Takes the provenance token of a request, verifies it, binds it to the caller, and puts a
 /// [`VerifiedToken`] and an [`Attribution`] into the request's extensions.
@@ -178,7 +176,7 @@ impl Check for ProvenanceCheck {
             match verdict {
                 Ok(token) => verified = Some(token),
                 Err(error) => {
-                    log_refusal(TokenKind::ProvenanceToken, token, &error);
+                    log_refusal(TokenKind::ProvenanceToken, token, &request.headers, &error);
                     return Rejection::ProvenanceToken(error).into();
                 }
             }
@@ -297,24 +295,4 @@ fn actor(token: &VerifiedToken) -> Principal {
         task.agent.clone(),
         task.agent_client_id.clone(),
     )
-}
-
-/// The id by which logs know the request: the trace id of `traceparent` (W3C Trace Context §3.2.2.3), else
-/// `X-Request-Id`.
-fn correlation_id(headers: &HeaderMap) -> Option<&str> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_trace_id = |id: &&str| {
-        id.len() == 32
-            && id
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-            && id.bytes().any(|byte| byte != b'0')
-    };
-    let trace_id = text("traceparent").and_then(|value| value.split('-').nth(1));
-    let id = trace_id
-        .filter(is_trace_id)
-        .or_else(|| text("x-request-id"))?
-        .trim();
-    let id = id.get(..MAX_CORRELATION_ID).unwrap_or(id);
-    (!id.is_empty()).then_some(id)
 }

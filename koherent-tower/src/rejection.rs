@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use koherent_core::{Error, ErrorCode, UnverifiedToken};
 use serde_json::json;
 
@@ -47,7 +47,7 @@ pub enum Rejection {
     TokenWithoutLogin,
     /// A provenance token came to a service where nothing had looked for a login before.
     #[error(
-        "nothing looked for a login before ProvenanceLayer did: add PrincipalLayer outside of it \
+        "nothing looked for a login before ProvenanceLayer did: put PrincipalLayer outside of it, or move it there \
          (in axum: `.layer(provenance).layer(principal)`), or put `LoginChecked` and a `Principal` into the request's \
          extensions, or opt out with `ProvenanceLayer::without_actor_binding`"
     )]
@@ -73,6 +73,17 @@ pub enum TokenKind {
     AccessToken,
     /// `Rekuest-Task`: under which task.
     ProvenanceToken,
+}
+
+impl TokenKind {
+    /// The word for it in problem documents: `access` or `provenance`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access",
+            Self::ProvenanceToken => "provenance",
+        }
+    }
 }
 
 impl std::fmt::Display for TokenKind {
@@ -107,6 +118,26 @@ impl Rejection {
             Self::AccessToken(error) | Self::ProvenanceToken(error) => error.reason(),
             Self::TokenWithoutLogin => "TOKEN_WITHOUT_LOGIN",
             Self::NoLoginLayer | Self::LayerMissing { .. } => "LAYER_MISSING",
+        }
+    }
+
+    /// Which token it is about: what a client must renew.
+    ///
+    /// ```
+    /// use koherent_core::Error;
+    /// use koherent_tower::{Rejection, TokenKind};
+    /// assert_eq!(Rejection::AccessToken(Error::Expired).token(), Some(TokenKind::AccessToken));
+    /// ```
+    #[must_use]
+    pub const fn token(&self) -> Option<TokenKind> {
+        match self {
+            Self::Repeated(token)
+            | Self::Unreadable(token)
+            | Self::Misnamed(token)
+            | Self::Missing(token) => Some(*token),
+            Self::AccessToken(_) | Self::TokenWithoutLogin => Some(TokenKind::AccessToken),
+            Self::ProvenanceToken(_) => Some(TokenKind::ProvenanceToken),
+            Self::NoLoginLayer | Self::LayerMissing { .. } => None,
         }
     }
 
@@ -149,12 +180,13 @@ impl Rejection {
         }
     }
 
-    /// The response that a layer gives by default: a problem document (RFC 9457) with `code` and `reason`, and on 401 a
+    /// The response that a layer gives by default: a problem document (RFC 9457) with `code`, `reason` and
+    /// `token` (`access` or `provenance`), and on 401 a
     /// challenge (RFC 6750 §3).
     #[must_use]
     pub fn response(&self) -> Response<Bytes> {
         let status = self.status();
-        let problem = json!({
+        let mut problem = json!({
             "type": "about:blank",
             "title": status.canonical_reason(),
             "status": status.as_u16(),
@@ -162,6 +194,9 @@ impl Rejection {
             "code": self.code().as_str(),
             "reason": self.reason(),
         });
+        if let Some(token) = self.token() {
+            problem["token"] = token.as_str().into();
+        }
         let mut response = Response::new(Bytes::from(problem.to_string()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -230,7 +265,7 @@ const fn provenance_text(error: &Error) -> &'static str {
     match error {
         Error::ArgsMismatch => "These are not the arguments of the task.",
         Error::ActorMismatch => {
-            "This task was given to another actor than the one that is signed in."
+            "This task was given to another actor, or another client, than those of the login."
         }
         Error::Expired => "The provenance token has expired: get a new one for this task.",
         Error::NotYetValid => {
@@ -284,11 +319,19 @@ impl Responder {
     /// Logs the rejection, makes its response, and puts it into the response's extensions.
     pub(crate) fn respond(&self, rejection: Rejection) -> Response<Bytes> {
         let (code, reason) = (rejection.code().as_str(), rejection.reason());
-        if rejection.code() == ErrorCode::InternalError {
-            tracing::error!(code, reason, "{rejection}");
-        } else {
-            tracing::warn!(code, reason, "request refused: {rejection}");
+        match (&rejection, rejection.code()) {
+            (_, ErrorCode::InternalError) => tracing::error!(code, reason, "{rejection}"),
+            // Probes and crawlers come without: that is no event.
+            (Rejection::Missing(_), _) => {
+                tracing::debug!(code, reason, "request refused: {rejection}")
+            }
+            _ => tracing::warn!(code, reason, "request refused: {rejection}"),
         }
+        self.respond_silently(rejection)
+    }
+
+    /// The same for what has been logged where more was known of it.
+    pub(crate) fn respond_silently(&self, rejection: Rejection) -> Response<Bytes> {
         let mut response = (self.0)(&rejection);
         response.extensions_mut().insert(rejection);
         response
@@ -311,14 +354,43 @@ impl std::fmt::Debug for Responder {
 const MOST_LOGGED: usize = 100;
 
 /// Says in the log whose token was refused, as the token itself says it, escaped: nothing of this is known to be true.
-pub(crate) fn log_refusal(kind: TokenKind, token: &str, error: &Error) {
-    let unverified = UnverifiedToken::parse(token).ok();
+pub(crate) fn log_refusal(kind: TokenKind, token: &str, headers: &HeaderMap, error: &Error) {
     let cut = |text: &str| text.chars().take(MOST_LOGGED).collect::<String>();
+    let unverified = UnverifiedToken::parse(token).ok();
     let issuer = unverified.as_ref().and_then(UnverifiedToken::issuer);
     let key_id = unverified.as_ref().and_then(UnverifiedToken::key_id);
-    let (issuer, key_id) = (issuer.map(cut), key_id.map(cut));
-    tracing::warn!(?issuer, ?key_id, reason = error.reason(), "{kind} refused");
+    tracing::warn!(
+        code = error.code().as_str(),
+        reason = error.reason(),
+        issuer = issuer.map(cut).map(tracing::field::debug),
+        key_id = key_id.map(cut).map(tracing::field::debug),
+        request_id = correlation_id(headers),
+        "{kind} refused: {error}"
+    );
 }
+
+/// The id by which logs know the request: the trace id of `traceparent` (W3C Trace Context §3.2.2.3), else
+/// `X-Request-Id`.
+pub(crate) fn correlation_id(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_trace_id = |id: &&str| {
+        id.len() == 32
+            && id
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && id.bytes().any(|byte| byte != b'0')
+    };
+    let trace_id = text("traceparent").and_then(|value| value.split('-').nth(1));
+    let id = trace_id
+        .filter(is_trace_id)
+        .or_else(|| text("x-request-id"))?
+        .trim();
+    let id = id.get(..MAX_CORRELATION_ID).unwrap_or(id);
+    (!id.is_empty()).then_some(id)
+}
+
+/// The longest id of a request that is kept; a longer one is cut.
+const MAX_CORRELATION_ID: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -453,6 +525,8 @@ mod tests {
             assert_eq!(problem["status"], status);
             assert_eq!(problem["code"], code);
             assert_eq!(problem["reason"], reason);
+            let token = rejection.token().map(TokenKind::as_str);
+            assert_eq!(problem["token"].as_str(), token);
             assert_eq!(problem["detail"], rejection.public_text());
         }
     }

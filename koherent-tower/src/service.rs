@@ -5,41 +5,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{Either, Full};
-use koherent_core::Attribution;
-use koherent_core::source::Refresh;
 use tower_service::Service;
 
-use crate::future::{Deferred, ResponseFuture};
-use crate::rejection::{Rejection, Responder};
-
-/// The body of a response: the inner service's, or that of a rejection.
-pub type ResponseBody<B> = Either<B, Full<Bytes>>;
-
-/// What a layer decides about a request.
-pub(crate) trait Check: Clone {
-    /// Looks at headers and extensions, and puts what it verified into the extensions. It never waits. `may_wait` says
-    /// whether it may ask to be called again when something has been loaded.
-    fn check(&self, request: &mut http::request::Parts, may_wait: bool) -> Decision;
-
-    fn responder(&self) -> &Responder;
-}
-
-/// What becomes of a request.
-pub(crate) enum Decision {
-    /// The inner service gets it, with its attribution, if it is this check that decides it.
-    PassOn(Option<Attribution>),
-    /// It is answered.
-    Refuse(Rejection),
-    /// It cannot be decided before this is loaded.
-    LoadFirst(Refresh),
-}
-
-impl From<Rejection> for Decision {
-    fn from(rejection: Rejection) -> Self {
-        Self::Refuse(rejection)
-    }
-}
+use crate::check::{Check, Decision, answer};
+use crate::future::{Deferred, ResponseBody, ResponseFuture};
 
 /// A service that lets a request through only if its check passes.
 ///
@@ -79,7 +48,7 @@ where
                 ResponseFuture::passed_on(attribution, || self.inner.call(request))
             }
             Decision::Refuse(rejection) => {
-                ResponseFuture::rejected(self.check.responder().respond(rejection))
+                ResponseFuture::rejected(answer(self.check.responder(), rejection))
             }
             Decision::LoadFirst(refresh) => {
                 // The one that is ready waits; a clone of it may not be.

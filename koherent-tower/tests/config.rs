@@ -144,6 +144,11 @@ fn every_fault_is_refused_with_its_key() {
             "blank",
         ),
         (
+            set("/auth/audience", json!("lab ")),
+            "auth.audience",
+            "begins or ends with a blank",
+        ),
+        (
             remove("/auth", "audience"),
             "auth",
             "missing field `audience`",
@@ -287,6 +292,10 @@ fn every_fault_is_refused_with_its_key() {
             let read = Config::from_variables("LAB", in_environment(&config));
             let error = read.and_then(|config| build(&config.unwrap())).unwrap_err();
             assert!(error.to_string().contains(words), "environment: {error}");
+            assert!(
+                error.to_string().starts_with("environment, LAB_"),
+                "{error}"
+            );
         }
     }
 }

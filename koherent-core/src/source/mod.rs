@@ -11,7 +11,7 @@
 //! # When a URL is fetched
 //!
 //! - Before the first token, and whenever a token names a key that is not known: it waits for the fetch. So a rotation is
-//!   picked up at once.
+//!   picked up at once, or within the interval if a load has just been made.
 //! - Beside a request when the document is older than its *maximum age* (1 minute), and before a request when it is older
 //!   than twice that, unless a load has just failed. So a removed key is refused soon, also where no unknown key ever comes.
 //! - At most once per *interval* (10 seconds) and one at a time, whatever the traffic. A failed load counts: until the

@@ -138,7 +138,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`SetupError::BlankAudience`], [`SetupError::NoIssuer`], [`SetupError::DuplicateIssuer`].
+    /// [`SetupError::BlankAudience`], [`SetupError::PaddedAudience`], [`SetupError::NoIssuer`],
+    /// [`SetupError::DuplicateIssuer`].
     pub fn new(
         audience: impl Into<String>,
         issuers: impl IntoIterator<Item = TrustedIssuer>,
@@ -147,6 +148,9 @@ impl Verifier {
         let issuers: Arc<[TrustedIssuer]> = issuers.into_iter().collect();
         if audience.trim().is_empty() {
             return Err(SetupError::BlankAudience);
+        }
+        if audience.trim() != audience {
+            return Err(SetupError::PaddedAudience(audience));
         }
         if audience == ANY_AUDIENCE {
             tracing::warn!("the audience \"*\" accepts tokens that were meant for other services");

@@ -71,6 +71,9 @@ impl AccessVerifier {
         if audience.trim().is_empty() {
             return Err(Common::BlankAudience.into());
         }
+        if audience.trim() != audience {
+            return Err(Common::PaddedAudience(audience).into());
+        }
         if audience == ANY_AUDIENCE {
             tracing::warn!(
                 "the audience \"*\" accepts access tokens that were meant for other services"

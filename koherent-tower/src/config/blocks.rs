@@ -8,6 +8,7 @@ use koherent_core::{Algorithm, KeySource, RevocationList, TrustedIssuer, Verifie
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::environment::variable;
 use super::error::ConfigError;
 use crate::access::{AccessIssuer, AccessVerifier};
 
@@ -47,9 +48,19 @@ pub struct Config {
     /// What the paths in it are relative to.
     #[serde(skip)]
     pub folder: PathBuf,
-    /// The file it was read from, for errors.
+    /// Where it was read from, for errors.
     #[serde(skip)]
-    pub(super) file: Option<String>,
+    pub(super) origin: Origin,
+}
+
+/// Where a configuration stands.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Origin {
+    #[default]
+    Text,
+    File(String),
+    /// The prefix of its variables.
+    Environment(String),
 }
 
 /// Who may sign in.
@@ -182,9 +193,13 @@ impl Config {
     }
 
     fn told(&self, error: ConfigError) -> ConfigError {
-        match &self.file {
-            Some(file) => error.from(format!("`{file}`")),
-            None => error,
+        match &self.origin {
+            Origin::Text => error,
+            Origin::File(file) => error.from(format!("`{file}`")),
+            Origin::Environment(prefix) => {
+                let variable = variable(prefix, error.key());
+                error.from(format!("environment, {variable}"))
+            }
         }
     }
 }
@@ -389,7 +404,7 @@ fn verifier_key(block: &str, error: &crate::access::SetupError) -> String {
     use crate::access::SetupError as Access;
     use koherent_core::SetupError as Common;
     let member = match error {
-        Access::Common(Common::BlankAudience) => "audience",
+        Access::Common(Common::BlankAudience | Common::PaddedAudience(_)) => "audience",
         Access::Common(Common::NoAlgorithm | Common::UnknownAlgorithm(_)) => "algorithms",
         Access::Common(Common::TooMuchLeeway { .. }) => "leeway_seconds",
         _ => "issuers",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::blocks::Config;
+use super::blocks::{Config, Origin};
 use super::error::ConfigError;
 use super::read::{deserialize, fault};
 
@@ -72,10 +72,12 @@ impl Config {
             return Ok(None);
         }
         let value = tree.into_value("")?;
-        deserialize(value).map(Some).map_err(|(key, error)| {
+        let mut config = deserialize(value).map_err(|(key, error)| {
             let variable = variable(prefix, &key);
             fault(key, &error.to_string()).from(format!("environment, {variable}"))
-        })
+        })?;
+        config.origin = Origin::Environment(prefix.to_owned());
+        Ok(Some(config))
     }
 }
 
@@ -132,7 +134,7 @@ impl Name {
 }
 
 /// The variable that gives a key, or the beginning of those that give parts of it.
-fn variable(prefix: &str, key: &str) -> String {
+pub(super) fn variable(prefix: &str, key: &str) -> String {
     let path = key.replace(['.', '['], "__").replace(']', "");
     format!("{prefix}_{}", path.to_ascii_uppercase())
 }

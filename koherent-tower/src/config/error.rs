@@ -9,7 +9,7 @@ use std::fmt;
 /// let error = Config::from_toml("[auth]\naudience = 'lab'\nisuers = []").unwrap_err();
 /// assert!(error.to_string().contains("isuers"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     source: Option<String>,
     key: String,
@@ -47,6 +47,13 @@ impl fmt::Display for ConfigError {
             write!(f, "`{}`: ", self.key)?;
         }
         f.write_str(&self.problem)
+    }
+}
+
+/// As [`Display`](fmt::Display): it is what a `main` that returns it shows.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

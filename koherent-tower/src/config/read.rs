@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::blocks::Config;
+use super::blocks::{Config, Origin};
 use super::error::ConfigError;
 
 impl Config {
@@ -30,7 +30,7 @@ impl Config {
             error.from(line.map_or(name.clone(), |line| format!("{name}, line {line}")))
         })?;
         config.folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        config.file = Some(path.display().to_string());
+        config.origin = Origin::File(path.display().to_string());
         Ok(config)
     }
 
