@@ -443,7 +443,7 @@ async fn reader_that_panics_is_a_failed_load() {
     for _ in 0..2 {
         live.load(&clock).await;
         let (view, need) = live.look(&clock, |_| true);
-        assert!(view.value.is_none() && view.failed && matches!(need, Need::Nothing));
+        assert!(view.value.is_none() && view.failed && matches!(need, Need::Later(_)));
     }
     server.serve("good");
     moved.advance(seconds(10));
@@ -629,7 +629,7 @@ async fn revocation_list_is_fresh_within_two_intervals_and_stale_rather_than_non
                 refresh.await;
                 return verdict;
             }
-            Need::Nothing => return verdict,
+            Need::Nothing | Need::Later(_) => return verdict,
         }
     };
     server.fail(FetchError::Status(500));

@@ -1,7 +1,10 @@
 //! What a layer asks of a request, and what it decides: the two checks are in `principal.rs` and `provenance.rs`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::Response;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Response};
 use koherent_core::Attribution;
 use koherent_core::source::Refresh;
 
@@ -20,24 +23,33 @@ pub(crate) trait Check: Clone {
 pub(crate) enum Decision {
     /// The inner service gets it, with its attribution, if it is this check that decides it.
     PassOn(Option<Attribution>),
-    /// It is answered.
-    Refuse(Rejection),
+    /// It is answered, and may be sent again after that time, where something will be loaded then.
+    Refuse(Rejection, Option<Duration>),
     /// It cannot be decided before this is loaded.
     LoadFirst(Refresh),
 }
 
 /// The answer to a refused request. Refused tokens have been logged by the check, which knows whose they are.
-pub(crate) fn answer(responder: &Responder, rejection: Rejection) -> Response<Bytes> {
-    match rejection {
+pub(crate) fn answer(
+    responder: &Responder,
+    rejection: Rejection,
+    retry: Option<Duration>,
+) -> Response<Bytes> {
+    let mut response = match rejection {
         Rejection::AccessToken(_) | Rejection::ProvenanceToken(_) => {
             responder.respond_silently(rejection)
         }
         other => responder.respond(other),
+    };
+    if let Some(retry) = retry {
+        let seconds = HeaderValue::from(u64::from(retry.subsec_nanos() > 0) + retry.as_secs());
+        response.headers_mut().insert(RETRY_AFTER, seconds);
     }
+    response
 }
 
 impl From<Rejection> for Decision {
     fn from(rejection: Rejection) -> Self {
-        Self::Refuse(rejection)
+        Self::Refuse(rejection, None)
     }
 }

@@ -84,8 +84,8 @@ impl<S: Service<Request<B>>, C: Check, B> Deferred<S, C, B> {
                 let request = Request::from_parts(self.parts, self.body);
                 State::passed_on(attribution, || self.inner.call(request))
             }
-            Decision::Refuse(rejection) => State::Rejected {
-                response: Some(answer(self.check.responder(), rejection)),
+            Decision::Refuse(rejection, retry) => State::Rejected {
+                response: Some(answer(self.check.responder(), rejection, retry)),
             },
             Decision::LoadFirst(load) => {
                 self.loads += 1;

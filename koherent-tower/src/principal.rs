@@ -96,9 +96,11 @@ impl Check for PrincipalCheck {
             return Decision::PassOn(None);
         };
         let (verdict, need) = self.verifier.verdict(token, may_wait);
+        let mut retry = None;
         match need {
             Need::First(load) => return Decision::LoadFirst(load),
             Need::Beside(load) => refresh::begin(load),
+            Need::Later(wait) => retry = Some(wait),
             Need::Nothing => {}
         }
         match verdict {
@@ -109,7 +111,7 @@ impl Check for PrincipalCheck {
             }
             Err(error) => {
                 log_refusal(TokenKind::AccessToken, token, &request.headers, &error);
-                Rejection::AccessToken(error).into()
+                Decision::Refuse(Rejection::AccessToken(error), retry)
             }
         }
     }

@@ -168,16 +168,18 @@ impl Check for ProvenanceCheck {
             } else {
                 self.verifier.last_verdict(token)
             };
+            let mut retry = None;
             match need {
                 Need::First(load) => return Decision::LoadFirst(load),
                 Need::Beside(load) => refresh::begin(load),
+                Need::Later(wait) => retry = Some(wait),
                 Need::Nothing => {}
             }
             match verdict {
                 Ok(token) => verified = Some(token),
                 Err(error) => {
                     log_refusal(TokenKind::ProvenanceToken, token, &request.headers, &error);
-                    return Rejection::ProvenanceToken(error).into();
+                    return Decision::Refuse(Rejection::ProvenanceToken(error), retry);
                 }
             }
         }

@@ -225,7 +225,7 @@ impl Rejection {
     }
 }
 
-/// When to try again where keys could not be loaded, in seconds: by default they are not asked for again before.
+/// When to try again where keys could not be loaded, in seconds, unless the layer knows better.
 const RETRY_SECONDS: &str = "10";
 
 /// What a client should do about its access token: a new one, another one, or wait.

@@ -47,8 +47,8 @@ where
                 let request = Request::from_parts(parts, body);
                 ResponseFuture::passed_on(attribution, || self.inner.call(request))
             }
-            Decision::Refuse(rejection) => {
-                ResponseFuture::rejected(answer(self.check.responder(), rejection))
+            Decision::Refuse(rejection, retry) => {
+                ResponseFuture::rejected(answer(self.check.responder(), rejection, retry))
             }
             Decision::LoadFirst(refresh) => {
                 // The one that is ready waits; a clone of it may not be.

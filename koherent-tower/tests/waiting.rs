@@ -88,7 +88,7 @@ impl Service {
         let reason = reason.map_or("", Rejection::reason);
         let status = response.status().as_u16();
         let try_later = response.headers().contains_key(header::RETRY_AFTER);
-        assert_eq!(try_later, status == 503);
+        assert_eq!(try_later, status == 503 || reason == "UNKNOWN_KEY");
         (status, reason)
     }
 
@@ -321,4 +321,29 @@ async fn everything_is_loaded_again_when_an_outage_is_over() {
         "{before:?} {after:?}"
     );
     assert_eq!(service.ask(&login("lost"), &task()).await, (401, "REVOKED"));
+}
+
+/// `Retry-After` says when keys are loaded again, not before and not much later.
+#[tokio::test]
+async fn retry_after_is_the_rest_of_the_interval() {
+    let service = Service::start();
+    let unknown = test_issuer("rekuest")
+        .task("task-a")
+        .header("kid", "new")
+        .mint();
+    service.tasks.fail(FetchError::Status(500));
+    for (passed, expected) in [(0, "10"), (4, "6"), (5, "1")] {
+        service.clock.advance(Duration::from_secs(passed));
+        let request = Service::request(&login("1"), &unknown);
+        let response = service.app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], expected);
+    }
+    service.tasks.serve(test_issuer("rekuest").jwks());
+    service.clock.advance(Duration::from_secs(2));
+    let request = Service::request(&login("1"), &unknown);
+    let response = service.app.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "10");
+    assert_eq!(service.tasks.fetches(), 2);
 }

@@ -152,6 +152,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         drop(state);
         let need = match need {
             Wanted::Nothing => Need::Nothing,
+            Wanted::Later(wait) => Need::Later(wait),
             Wanted::Beside => Need::Beside(self.refresh(clock)),
             Wanted::First => Need::First(self.refresh(clock)),
         };
@@ -174,6 +175,7 @@ impl<T: Send + Sync + 'static> Live<T> {
 /// How urgent a load is.
 enum Wanted {
     Nothing,
+    Later(Duration),
     Beside,
     First,
 }
@@ -219,14 +221,21 @@ impl<T: Send + Sync + 'static> Inner<T> {
             .failed
             .is_some_and(|asked| since(asked) < interval * 2);
         let overdue = age.is_none_or(|age| age >= max_age * 2) && !has_just_failed;
+        let wait = state
+            .asked
+            .map(|asked| interval.saturating_sub(since(asked)));
+        let wait = wait.filter(|wait| !wait.is_zero());
         match &state.loading {
             Some(_) if missing || overdue => Wanted::First,
             // Whoever began it has gone, and left it to the next.
             Some(loading) if loading.is_abandoned() => Wanted::Beside,
             Some(_) => Wanted::Nothing,
-            None if state.asked.is_some_and(|asked| since(asked) < interval) => Wanted::Nothing,
-            None if missing || overdue => Wanted::First,
-            None => Wanted::Beside,
+            None => match wait {
+                Some(wait) if missing => Wanted::Later(wait),
+                Some(_) => Wanted::Nothing,
+                None if missing || overdue => Wanted::First,
+                None => Wanted::Beside,
+            },
         }
     }
 

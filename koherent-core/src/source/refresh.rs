@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
@@ -16,6 +17,8 @@ use futures_util::future::Shared;
 pub enum Need {
     /// It stands.
     Nothing,
+    /// It stands, for want of something that may not be loaded again before that time has passed.
+    Later(Duration),
     /// It stands; beside, the document should be loaded again. Who has no runtime to do that in drops it.
     Beside(Refresh),
     /// It is preliminary: load first, then ask again.
@@ -27,6 +30,8 @@ impl Need {
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Nothing, need) | (need, Self::Nothing) => need,
+            (Self::Later(one), Self::Later(other)) => Self::Later(one.max(other)),
+            (Self::Later(_), need) | (need, Self::Later(_)) => need,
             (Self::Beside(one), Self::Beside(other)) => Self::Beside(one.and(other)),
             (Self::First(one) | Self::Beside(one), Self::First(other) | Self::Beside(other)) => {
                 Self::First(one.and(other))

@@ -249,7 +249,7 @@ impl Verifier {
             match self.verdict(token) {
                 (_, Need::First(refresh)) => refresh.await,
                 // Nobody is here to load beside; when the keys are older, somebody waits.
-                (verdict, Need::Nothing | Need::Beside(_)) => return verdict,
+                (verdict, _) => return verdict,
             }
         }
         self.verify(token)
