@@ -1,4 +1,4 @@
-//! What is counted, through the [`metrics`](https://docs.rs/metrics) facade: whatever recorder the application installs gets
+//! What is counted, through the facade of the crate `metrics`: whatever recorder the application installs gets
 //! it; without one, counting costs next to nothing.
 //!
 //! | counter | labels | counts |
