@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response};
 use koherent_core::Attribution;
-use koherent_core::source::Refresh;
+use koherent_core::source::{Need, Refresh};
 
+use crate::refresh;
 use crate::rejection::{Rejection, Responder};
 
 /// What a layer decides about a request.
@@ -27,6 +28,19 @@ pub(crate) enum Decision {
     Refuse(Rejection, Option<Duration>),
     /// It cannot be decided before this is loaded.
     LoadFirst(Refresh),
+}
+
+/// Does about a need what can be done without waiting; says when what is missing may be loaded again.
+pub(crate) fn act_on(need: Need) -> Result<Option<Duration>, Decision> {
+    match need {
+        Need::First(load) => Err(Decision::LoadFirst(load)),
+        Need::Beside(load) => {
+            refresh::begin(load);
+            Ok(None)
+        }
+        Need::Later(wait) => Ok(Some(wait)),
+        Need::Nothing => Ok(None),
+    }
 }
 
 /// The answer to a refused request. Refused tokens have been logged by the check, which knows whose they are.

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use koherent_core::source::Need;
 use tower_layer::Layer;
 
 use crate::access::AccessVerifier;
-use crate::check::{Check, Decision};
+use crate::check::{Check, Decision, act_on};
 use crate::context::{LoginChecked, ProvenanceChecked};
 use crate::policy::Presence;
-use crate::refresh;
 use crate::rejection::{Rejection, Responder, TokenKind, log_refusal};
 use crate::service::Gate;
 
@@ -96,13 +94,10 @@ impl Check for PrincipalCheck {
             return Decision::PassOn(None);
         };
         let (verdict, need) = self.verifier.verdict(token, may_wait);
-        let mut retry = None;
-        match need {
-            Need::First(load) => return Decision::LoadFirst(load),
-            Need::Beside(load) => refresh::begin(load),
-            Need::Later(wait) => retry = Some(wait),
-            Need::Nothing => {}
-        }
+        let retry = match act_on(need) {
+            Ok(retry) => retry,
+            Err(decision) => return decision,
+        };
         match verdict {
             Ok(principal) => {
                 self.mark(request);

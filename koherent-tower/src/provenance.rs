@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use koherent_core::source::Need;
 use koherent_core::{Attribution, Principal, VerifiedToken, Verifier, verify_actor};
 use tower_layer::Layer;
 
-use crate::check::{Check, Decision};
+use crate::check::{Check, Decision, act_on};
 use crate::context::{LoginChecked, ProvenanceChecked};
 use crate::policy::Presence;
-use crate::refresh;
 use crate::rejection::{Rejection, Responder, TokenKind, correlation_id, log_refusal};
 use crate::service::Gate;
 
@@ -168,13 +166,10 @@ impl Check for ProvenanceCheck {
             } else {
                 self.verifier.last_verdict(token)
             };
-            let mut retry = None;
-            match need {
-                Need::First(load) => return Decision::LoadFirst(load),
-                Need::Beside(load) => refresh::begin(load),
-                Need::Later(wait) => retry = Some(wait),
-                Need::Nothing => {}
-            }
+            let retry = match act_on(need) {
+                Ok(retry) => retry,
+                Err(decision) => return decision,
+            };
             match verdict {
                 Ok(token) => verified = Some(token),
                 Err(error) => {

@@ -50,6 +50,7 @@ mod blocks;
 mod environment;
 mod error;
 mod read;
+mod verifiers;
 
 pub use blocks::{Auth, AuthIssuer, Config, Jwks, Provenance, ProvenanceIssuer};
 pub use error::ConfigError;
