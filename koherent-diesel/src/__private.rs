@@ -1,31 +1,75 @@
 //! What the macros call. Not part of the public API.
 
-use diesel::Column;
+use diesel::backend::Backend;
 use diesel::internal::table_macro::StaticQueryFragment;
-use diesel::query_builder::QueryFragment;
+use diesel::query_builder::{QueryBuilder as _, QueryFragment};
+use diesel::{Column, Expression};
 
-use crate::table::Holds;
+use crate::link::LinkEnd;
 pub use crate::table::Name;
+use crate::table::{Audited, Holds};
 
 /// The name that Diesel knows the table by.
 #[must_use]
 pub fn name<T>() -> Name
 where
     T: StaticQueryFragment,
-    T::Component: QueryFragment<diesel::sqlite::Sqlite>,
+    T::Component: QueryFragment<AnyEngine>,
 {
-    let rendered = crate::sqlite::rendered_name(T::STATIC_COMPONENT);
-    let (schema, table) = match rendered.split_once("`.`") {
-        Some((schema, table)) => (Some(schema.trim_start_matches('`')), table),
-        None => (None, &*rendered),
-    };
+    let mut rendered = <AnyEngine as Backend>::QueryBuilder::default();
+    let engine = AnyEngine::default();
+    let rendered = T::STATIC_COMPONENT
+        .to_sql(&mut rendered, &engine)
+        .map(|()| rendered.finish())
+        .unwrap_or_default();
     // Tables are declared once per program: their names live as long as it does.
-    let leak =
-        |name: &str| -> &'static str { String::leak(name.trim_matches('`').replace("``", "`")) };
-    Name {
-        schema: schema.map(leak),
-        table: leak(table),
+    let mut names = unquoted(&rendered)
+        .into_iter()
+        .map(|name| -> &'static str { String::leak(name) });
+    match (names.next(), names.next()) {
+        (schema, Some(table)) => Name { schema, table },
+        (table, None) => Name {
+            schema: None,
+            table: table.unwrap_or_default(),
+        },
     }
+}
+
+/// Whichever engine there is: names are the same on all, only their quotes differ.
+#[cfg(feature = "sqlite")]
+type AnyEngine = diesel::sqlite::Sqlite;
+#[cfg(all(not(feature = "sqlite"), feature = "postgres_backend"))]
+type AnyEngine = diesel::pg::Pg;
+#[cfg(not(any(feature = "sqlite", feature = "postgres_backend")))]
+type AnyEngine = diesel::mysql::Mysql;
+
+/// The names in `"schema"."table"`, whatever they are quoted with.
+fn unquoted(rendered: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut characters = rendered.chars();
+    while let Some(quote) = characters.next() {
+        if quote == '.' {
+            continue;
+        }
+        let mut name = String::new();
+        loop {
+            match characters.next() {
+                Some(character) if character == quote => {
+                    // Doubled, it is part of the name.
+                    if characters.as_str().starts_with(quote) {
+                        characters.next();
+                        name.push(quote);
+                    } else {
+                        break;
+                    }
+                }
+                Some(character) => name.push(character),
+                None => break,
+            }
+        }
+        names.push(name);
+    }
+    names
 }
 
 /// The name that Diesel knows the column by.
@@ -82,4 +126,20 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
         at += 1;
     }
     a.len() == b.len()
+}
+
+/// One end of a link.
+#[must_use]
+pub fn end<C: Column, T: Audited>() -> LinkEnd {
+    LinkEnd::new(C::NAME, T::tracked())
+}
+
+/// Compiles only if the column can hold the key of the table.
+pub const fn end_holds_key<C, T>()
+where
+    C: Column,
+    T: diesel::Table,
+    T::PrimaryKey: Expression,
+    C::SqlType: Holds<<T::PrimaryKey as Expression>::SqlType>,
+{
 }

@@ -1,9 +1,15 @@
 //! Does the database have what was declared?
 
+use diesel::row::Row;
+
+use crate::catalog::{Catalog, Stored, TASK_TABLE};
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;
+use crate::engine::Engine;
 use crate::error::Error;
-use crate::table::TrackedTable;
+use crate::reading::Reading;
+use crate::schema::{ATTRIBUTION_COLUMNS, TASK_COLUMNS};
+use crate::table::{Name, TrackedTable};
 
 /// One way in which the database differs from what was declared, and what to do about it.
 ///
@@ -17,7 +23,7 @@ use crate::table::TrackedTable;
 pub enum Difference {
     /// A table is not there.
     #[error(
-        "the table `{table}` does not exist: run the migrations that create it (for `koherent_task`: `koherent_diesel::sqlite::MIGRATIONS`)"
+        "the table `{table}` does not exist: run the migrations that create it (for `koherent_task`: `koherent_diesel::MIGRATIONS`)"
     )]
     MissingTable {
         /// The table.
@@ -60,13 +66,20 @@ pub enum Difference {
         column: String,
     },
     /// The entries of a history table are not numbered.
-    #[error(
-        "the table `{table}` does not number its entries: declare `history_id INTEGER PRIMARY KEY AUTOINCREMENT` (another \
-         integer type numbers nothing in SQLite)"
-    )]
+    #[error("the table `{table}` does not number its entries: declare `history_id` as {expected}")]
     NotNumbered {
         /// The history table.
         table: String,
+        /// How to declare it.
+        expected: &'static str,
+    },
+    /// The engine has something against a table.
+    #[error("the table `{table}` {problem}")]
+    Unfit {
+        /// The table.
+        table: String,
+        /// What is wrong, and what to do.
+        problem: String,
     },
     /// A history table has a unique index, which refuses a row's second entry.
     #[error(
@@ -105,8 +118,168 @@ pub fn check<C: Driver>(
     tables: impl IntoIterator<Item = &'static TrackedTable>,
 ) -> C::Reply<'_, Result<Vec<Difference>, Error>> {
     let tables: Vec<_> = tables.into_iter().collect();
-    connection.run(
-        move |sqlite| crate::sqlite::differences(sqlite, &tables),
-        Ours,
-    )
+    let work = C::Backend::catalog(&tables).map_err(Error::Diesel);
+    let catalog = Catalog::new(&tables);
+    connection.run(work, Differences { tables, catalog }, Ours)
+}
+
+/// What the database says, while it is read.
+struct Differences {
+    tables: Vec<&'static TrackedTable>,
+    catalog: Catalog,
+}
+
+impl<DB: Engine> Reading<DB> for Differences {
+    type Output = Vec<Difference>;
+
+    fn row<'a>(&mut self, row: &impl Row<'a, DB>) -> Result<(), Error> {
+        let mut cells = DB::cells(row).into_iter();
+        self.catalog
+            .add(std::array::from_fn(|_| cells.next().and_then(DB::text)));
+        Ok(())
+    }
+
+    fn finish(self, _: usize) -> Result<Self::Output, Error> {
+        let mut found = Vec::new();
+        let tasks = self.catalog.tasks();
+        if is_there(TASK_TABLE, tasks, &mut found) {
+            missing(TASK_TABLE, tasks, TASK_COLUMNS, &mut found);
+        }
+        for (at, table) in self.tables.iter().enumerate() {
+            let (base, history) = (self.catalog.base(at), self.catalog.history(at));
+            if is_there(table.name, base, &mut found) {
+                let names = table.columns.iter().map(|column| column.name);
+                missing(table.name, base, names, &mut found);
+            }
+            if is_there(table.history, history, &mut found) {
+                let kept = table.columns.iter().map(|column| column.history_name);
+                let wanted = ["history_id"]
+                    .into_iter()
+                    .chain(kept)
+                    .chain(ATTRIBUTION_COLUMNS);
+                missing(table.history, history, wanted, &mut found);
+                compare_numbering::<DB>(table.history, history, &mut found);
+                found.extend(history.unique.iter().map(|index| Difference::Unique {
+                    table: table.history.table.to_owned(),
+                    index: index.clone(),
+                }));
+            }
+            compare_types::<DB>(table, base, history, &mut found);
+            compare_nullability(table, base, history, &mut found);
+        }
+        Ok(found)
+    }
+}
+
+/// Adds a difference where there is no such table, and what the engine has against it.
+fn is_there(table: Name, stored: &Stored, found: &mut Vec<Difference>) -> bool {
+    let name = table.table;
+    if stored.columns.is_empty() {
+        found.push(Difference::MissingTable {
+            table: name.to_owned(),
+        });
+        return false;
+    }
+    found.extend(stored.unfit.iter().map(|problem| Difference::Unfit {
+        table: name.to_owned(),
+        problem: problem.clone(),
+    }));
+    true
+}
+
+fn missing<'n>(
+    table: Name,
+    stored: &Stored,
+    wanted: impl IntoIterator<Item = &'n str>,
+    found: &mut Vec<Difference>,
+) {
+    found.extend(
+        wanted
+            .into_iter()
+            .filter(|column| !stored.columns.contains_key(*column))
+            .map(|column| Difference::MissingColumn {
+                table: table.table.to_owned(),
+                column: column.to_owned(),
+            }),
+    );
+}
+
+fn compare_numbering<DB: Engine>(table: Name, history: &Stored, found: &mut Vec<Difference>) {
+    let id = history.columns.get("history_id");
+    if id.is_some_and(|id| !id.numbers) {
+        found.push(Difference::NotNumbered {
+            table: table.table.to_owned(),
+            expected: DB::NUMBERING,
+        });
+    }
+}
+
+/// Where there can be no value, the history column must say so.
+fn compare_nullability(
+    table: &TrackedTable,
+    base: &Stored,
+    history: &Stored,
+    found: &mut Vec<Difference>,
+) {
+    let can_be_null = |name: &str| base.columns.get(name).is_some_and(|column| column.nullable);
+    let kept = table
+        .columns
+        .iter()
+        .filter(|column| can_be_null(column.name))
+        .map(|column| column.history_name);
+    for column in kept.chain(NULLABLE_ATTRIBUTION_COLUMNS) {
+        let stored = history.columns.get(column);
+        if stored.is_some_and(|stored| !stored.nullable) {
+            let (table, column) = (table.history.table.to_owned(), column.to_owned());
+            found.push(Difference::NotNull { table, column });
+        }
+    }
+}
+
+/// Not every change has a user, a task, a reason.
+const NULLABLE_ATTRIBUTION_COLUMNS: [&str; 6] = [
+    "history_user",
+    "history_client",
+    "history_organization",
+    "history_task",
+    "history_reason",
+    "history_context",
+];
+
+/// The type of a column must store what its declaration in Rust holds, unchanged; and the history column must store
+/// values as the base column does, or they come back changed.
+fn compare_types<DB: Engine>(
+    table: &TrackedTable,
+    base: &Stored,
+    history: &Stored,
+    found: &mut Vec<Difference>,
+) {
+    for column in &table.columns {
+        let Some(here) = base.columns.get(column.name) else {
+            continue;
+        };
+        if !DB::fits(column, &here.declared) {
+            found.push(Difference::WrongType {
+                table: table.name.table.to_owned(),
+                column: column.name.to_owned(),
+                found: here.declared.clone(),
+                expected: format!("its declaration, {}", DB::declaration(column)),
+            });
+            continue;
+        }
+        let Some(there) = history.columns.get(column.history_name) else {
+            continue;
+        };
+        if !DB::holds(&here.declared, &there.declared) {
+            found.push(Difference::WrongType {
+                table: table.history.table.to_owned(),
+                column: column.history_name.to_owned(),
+                found: there.declared.clone(),
+                expected: format!(
+                    "`{}.{}`, which is `{}`",
+                    table.name.table, column.name, here.declared
+                ),
+            });
+        }
+    }
 }

@@ -35,7 +35,7 @@ fn connection() -> SqliteConnection {
     use diesel_migrations::MigrationHarness;
     let mut connection = SqliteConnection::establish(":memory:").unwrap();
     connection.batch_execute(DDL).unwrap();
-    connection.run_pending_migrations(koherent_diesel::sqlite::MIGRATIONS).unwrap();
+    connection.run_pending_migrations(koherent_diesel::MIGRATIONS).unwrap();
     connection
 }
 

@@ -9,8 +9,9 @@ use koherent_core::HistoryEntry;
 
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;
+use crate::engine::Engine as _;
 use crate::error::Error;
-use crate::sqlite::{self, Sql};
+use crate::snapshot::Entries;
 use crate::table::Audited;
 
 /// The entries of the row with that key, newest first, each with what it changed and the task it was made under.
@@ -76,16 +77,18 @@ where
     ///
     /// [`Error::Diesel`] where the database cannot be asked, [`Error::UnreadableEntry`] where it holds what Koherent did
     /// not write.
-    pub fn load<C>(self, connection: &mut C) -> C::Reply<'_, Result<Vec<HistoryEntry>, Error>>
+    pub fn load<'c, C>(
+        self,
+        connection: &'c mut C,
+    ) -> C::Reply<'c, Result<Vec<HistoryEntry>, Error>>
     where
-        C: Driver<Backend = diesel::sqlite::Sqlite>,
+        C: Driver,
         W: QueryFragment<C::Backend>,
     {
-        let key = Sql::render(&self.key);
-        let limit = self.limit;
-        connection.run(
-            move |sqlite| sqlite::load_entries(sqlite, T::tracked(), &key?, limit),
-            Ours,
-        )
+        let table = T::tracked();
+        let entries = Entries::new(table, self.limit);
+        let columns: Vec<_> = table.key_in_history().collect();
+        let work = C::Backend::entries(table, table, &columns, &self.key, entries.rows());
+        connection.run(work, entries, Ours)
     }
 }

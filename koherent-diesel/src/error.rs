@@ -32,7 +32,7 @@ pub enum Error {
     /// The history could not be read.
     #[error(
         "the history of `{table}` could not be read; `koherent_diesel::check` says what the database lacks (for \
-         `koherent_task`, run the migrations `koherent_diesel::sqlite::MIGRATIONS`)"
+         `koherent_task`, run the migrations `koherent_diesel::MIGRATIONS`)"
     )]
     HistoryNotRead {
         /// The tracked table.
@@ -73,7 +73,7 @@ pub enum Error {
     /// The task's row could not be written, so the change was rolled back.
     #[error(
         "the row of the task could not be written, so the change was rolled back; is `koherent_task` there? Run the \
-         migrations `koherent_diesel::sqlite::MIGRATIONS`"
+         migrations `koherent_diesel::MIGRATIONS`"
     )]
     TaskNotWritten(#[source] DieselError),
     /// The task is known here with another description: somebody signs task ids that are not theirs, or uses one twice.
@@ -95,12 +95,27 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The engine cannot do that. Nothing was changed.
+    #[error("{0}")]
+    Unsupported(&'static str),
     /// No connection could be had.
     #[error("no database connection can be had")]
     Pool(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
+    pub(crate) fn nothing_to_change() -> Self {
+        Self::Diesel(DieselError::QueryBuilderError(
+            "there are no changes to save: every field of the changeset is `None`".into(),
+        ))
+    }
+
+    pub(crate) fn not_a_key() -> Self {
+        Self::Diesel(DieselError::QueryBuilderError(
+            "the entries of a row are found by the values of its key".into(),
+        ))
+    }
+
     /// What the client should do.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -164,6 +179,7 @@ impl Error {
             Self::TaskMismatch { .. } => "TASK_MISMATCH",
             Self::TokenReused => "TOKEN_REUSED",
             Self::UnreadableEntry { .. } => "ENTRY_UNREADABLE",
+            Self::Unsupported(_) => "UNSUPPORTED",
             Self::Pool(_) => "NO_CONNECTION",
         }
     }

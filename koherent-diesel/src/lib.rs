@@ -1,25 +1,44 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(not(feature = "sqlite"))]
-compile_error!("koherent-diesel needs a database: turn on its feature `sqlite`");
+#[cfg(not(any(feature = "sqlite", feature = "postgres_backend", feature = "mysql")))]
+compile_error!(
+    "koherent-diesel needs a database: turn on its feature `sqlite`, `postgres`, `libpq` or `mysql`"
+);
 
+mod catalog;
+mod change;
 mod check;
 mod connection;
+mod ddl;
 mod driver;
+mod engine;
 mod entries;
 mod error;
+mod link;
 mod macros;
+mod migrations;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 mod pending;
-#[cfg(feature = "deadpool")]
+#[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]
 mod pool;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+mod positional;
+#[cfg(feature = "postgres_backend")]
+pub mod postgres;
+mod reading;
 mod record;
+mod remembered;
 pub mod schema;
+mod snapshot;
+mod sql;
 pub mod sql_types;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod stamp;
 mod statement;
 mod table;
-mod task_cache;
 
 #[doc(hidden)]
 pub mod __private;
@@ -27,13 +46,20 @@ pub mod __private;
 pub use check::{Difference, check};
 pub use connection::{AuditedConnection, AuditedTransactionManager};
 pub use driver::Driver;
+#[cfg(feature = "async")]
+pub use driver::NonBlocking;
+pub use engine::Engine;
 pub use entries::{EntriesOf, entries_of};
 pub use error::{Error, OptionalExtension};
+pub use link::{AuditedLink, LinkEnd, LinkEntry, LinkKind, LinkedRow, LinksOf, LinksTo, links_of};
+pub use migrations::{MIGRATIONS, Migrations, NoOthers};
 pub use pending::{LoadedFrom, Pending, PendingReturning, RowOf};
-#[cfg(feature = "deadpool")]
-pub use pool::{AuditedPool, PooledConnection};
+#[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]
+pub use pool::{AuditedPool, ConnectionPool};
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
+pub use pool::{NonBlockingPool, PooledConnection};
 pub use statement::{
-    Attributed, AttributedReturning, AuditedStatement, Delete, Insert, Unattributed, Update,
-    audited_delete, audited_insert, audited_update,
+    Attributed, AttributedReturning, AuditedStatement, Delete, Insert, InsertWhole, Unattributed,
+    Update, audited_delete, audited_insert, audited_insert_select, audited_update, audited_upsert,
 };
 pub use table::{Audited, Holds, TrackedColumn, TrackedTable, ValueKind};

@@ -100,8 +100,14 @@ macro_rules! audited {
 /// ```
 #[macro_export]
 macro_rules! audited_table {
+    (use $($import:tt)::+; $($rest:tt)+) => {
+        $crate::audited_table! { @with [use $($import)::+;] $($rest)+ }
+    };
+    (@with [$($uses:tt)*] use $($import:tt)::+; $($rest:tt)+) => {
+        $crate::audited_table! { @with [$($uses)* use $($import)::+;] $($rest)+ }
+    };
     (
-        $(use $($import:tt)::+;)*
+        @with [$($uses:tt)*]
         $(#[$base_attribute:meta])*
         $base:ident => $(#[$history_attribute:meta])* $history:ident ($($key:ident),+ $(,)?) {
             $($(#[$attribute:meta])* $column:ident -> $sql_type:ty),+ $(,)?
@@ -112,7 +118,7 @@ macro_rules! audited_table {
     ) => {
         ::diesel::table! {
             use diesel::sql_types::*;
-            $(use $($import)::+;)*
+            $($uses)*
 
             $(#[$base_attribute])*
             $base ($($key),+) {
@@ -123,7 +129,7 @@ macro_rules! audited_table {
         ::diesel::table! {
             use diesel::sql_types::*;
             use $crate::sql_types::*;
-            $(use $($import)::+;)*
+            $($uses)*
 
             /// The history of a tracked table.
             $(#[$history_attribute])*
@@ -153,5 +159,50 @@ macro_rules! audited_table {
         }
         ::diesel::allow_tables_to_appear_in_same_query!($base, $history);
         $crate::audited!($base ($($key),+) => $history ($($column),+));
+    };
+    ($($declaration:tt)+) => {
+        $crate::audited_table! { @with [] $($declaration)+ }
+    };
+}
+
+/// Declares that a join table links the rows of two audited tables. Its inserts and deletes are then read as
+/// associations, with both ends: [`links_of`](crate::links_of).
+///
+/// The join table is declared with [`audited!`](crate::audited) or [`audited_table!`](crate::audited_table) as well, with
+/// both columns among those that are kept. Each column must have the type of the key that it holds.
+///
+/// ```
+/// koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } }
+/// koherent_diesel::audited_table! { tags => tags_history (id) { id -> BigInt, label -> Text, } }
+/// koherent_diesel::audited_table! {
+///     sample_tags => sample_tags_history (sample_id, tag_id) { sample_id -> BigInt, tag_id -> BigInt, }
+/// }
+/// koherent_diesel::audited_link!(sample_tags: sample_id => samples, tag_id => tags);
+/// # fn main() {
+/// use koherent_diesel::AuditedLink;
+/// assert_eq!(sample_tags::table::ends()[1].table().name(), "tags");
+/// # }
+/// ```
+#[macro_export]
+macro_rules! audited_link {
+    ($link:ident: $left:ident => $left_table:ident, $right:ident => $right_table:ident $(,)?) => {
+        impl $crate::AuditedLink for $link::table {
+            fn ends() -> [$crate::LinkEnd; 2] {
+                [
+                    $crate::__private::end::<$link::$left, $left_table::table>(),
+                    $crate::__private::end::<$link::$right, $right_table::table>(),
+                ]
+            }
+        }
+        impl $crate::LinksTo<$left_table::table> for $link::table {
+            const END: usize = 0;
+        }
+        impl $crate::LinksTo<$right_table::table> for $link::table {
+            const END: usize = 1;
+        }
+        const _: () = {
+            $crate::__private::end_holds_key::<$link::$left, $left_table::table>();
+            $crate::__private::end_holds_key::<$link::$right, $right_table::table>();
+        };
     };
 }

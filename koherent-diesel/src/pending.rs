@@ -4,39 +4,44 @@ use std::marker::PhantomData;
 
 use diesel::backend::Backend;
 use diesel::deserialize::FromSqlRow;
-use diesel::expression::{Expression, NonAggregate, SelectableExpression};
+use diesel::expression::{Expression, NonAggregate, QueryMetadata, SelectableExpression};
 use diesel::query_builder::QueryFragment;
 use diesel::query_dsl::CompatibleType;
 use diesel::row::Row;
-use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, Table};
 
+use crate::change::{Audit, Change, Returned};
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;
+use crate::engine::Engine;
 use crate::error::Error;
+use crate::reading::{Columns, Count, Loaded, Reading, Whole, first};
 use crate::record::Recorder;
-use crate::sqlite::{self, Change, Returning, Sql};
+use crate::table::{Audited, TrackedTable};
 
 /// An audited statement on its connection: say how it is to run, then run it.
 ///
-/// The change, its history and the task's row are one transaction; inside an open transaction, one savepoint. Whatever
-/// fails, all of it is rolled back.
+/// The change, its history and the task's row are one transaction, and on PostgreSQL one statement. Whatever fails, all
+/// of it is rolled back.
 ///
 /// On a blocking connection the results are values; on an async one, futures.
 #[must_use = "nothing is changed until it is executed"]
-pub struct Pending<'c, C, T> {
+pub struct Pending<'c, C: Driver, T> {
     connection: &'c mut C,
     recorder: Recorder,
-    change: QueryResult<Change>,
+    change: Result<Change<PartOf<C>>, Error>,
     record_unchanged: bool,
-    table: PhantomData<T>,
+    table: PhantomData<fn() -> T>,
 }
 
-impl<'c, C: Driver, T> Pending<'c, C, T> {
+/// A part of a statement for the database of a connection.
+type PartOf<C> = <<C as Driver>::Backend as Engine>::Part;
+
+impl<'c, C: Driver, T: Audited> Pending<'c, C, T> {
     pub(crate) const fn new(
         connection: &'c mut C,
         recorder: Recorder,
-        change: QueryResult<Change>,
+        change: Result<Change<PartOf<C>>, Error>,
     ) -> Self {
         Self {
             connection,
@@ -66,17 +71,7 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
     ///
     /// See [`Error`]. Nothing is changed then.
     pub fn execute(self) -> C::Reply<'c, Result<usize, Error>> {
-        let Self {
-            connection,
-            recorder,
-            change,
-            record_unchanged,
-            ..
-        } = self;
-        connection.run(
-            move |sqlite| sqlite::record(sqlite, &recorder, &change?, record_unchanged, None),
-            Ours,
-        )
+        self.run(None, Count)
     }
 
     /// Makes the change and loads all the rows it touched, as `RETURNING` gives them: as they are afterwards, but for what
@@ -84,13 +79,14 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. Nothing is changed then, also where a row cannot be read as `U`.
+    /// See [`Error`]. Nothing is changed then; on PostgreSQL, though, a row that cannot be read as `U` is noticed when the
+    /// statement is done, so outside a transaction the change stays.
     pub fn get_results<U>(self) -> C::Reply<'c, Result<Vec<U>, Error>>
     where
         U: RowOf<T, C::Backend>,
-        C: Driver<Backend = Sqlite>,
     {
-        self.load(Ok)
+        let loaded: Loaded<U, _, Whole<T>> = Loaded::new(Ok);
+        self.run(Some(U::columns()), loaded)
     }
 
     /// Makes the change and loads the first of the rows it touched.
@@ -102,9 +98,9 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
     pub fn get_result<U>(self) -> C::Reply<'c, Result<U, Error>>
     where
         U: RowOf<T, C::Backend>,
-        C: Driver<Backend = Sqlite>,
     {
-        self.load(first)
+        let loaded: Loaded<U, _, Whole<T>> = Loaded::new(first);
+        self.run(Some(U::columns()), loaded)
     }
 
     /// Loads these columns of the rows it touches, rather than all: one, or a tuple, or whatever Diesel can return.
@@ -131,37 +127,39 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
     )]
     pub fn returning<E>(self, columns: E) -> PendingReturning<'c, C, T, E>
     where
-        E: Expression + SelectableExpression<T> + NonAggregate + QueryFragment<Sqlite>,
-        C: Driver<Backend = Sqlite>,
+        E: Expression + SelectableExpression<T> + NonAggregate + QueryFragment<C::Backend>,
     {
         PendingReturning {
-            columns: Sql::render(&columns),
+            columns: C::Backend::render(&columns),
             pending: self,
             expression: PhantomData,
         }
     }
 
-    fn load<U, R>(self, finish: fn(Vec<U>) -> Result<R, Error>) -> C::Reply<'c, Result<R, Error>>
-    where
-        U: RowOf<T, Sqlite>,
-        R: Send + 'static,
-        C: Driver<Backend = Sqlite>,
-    {
-        let read = |row: &sqlite::PartialRow<'_, '_, '_>| U::build(row);
-        self.load_columns(U::columns(), read, finish)
+    /// What is to be done, written down.
+    pub(crate) fn work(
+        table: &'static TrackedTable,
+        recorder: Recorder,
+        change: Result<Change<PartOf<C>>, Error>,
+        record_unchanged: bool,
+        returned: Option<QueryResult<Returned<PartOf<C>>>>,
+    ) -> Result<<C::Backend as Engine>::Work, Error> {
+        C::Backend::change(Audit {
+            table,
+            change: change?,
+            recorder,
+            record_unchanged,
+            returned: returned.transpose()?,
+        })
     }
 
-    fn load_columns<U, R>(
+    fn run<R>(
         self,
-        columns: QueryResult<Sql>,
-        read: impl Fn(&sqlite::PartialRow<'_, '_, '_>) -> diesel::deserialize::Result<U>
-        + Send
-        + 'static,
-        finish: fn(Vec<U>) -> Result<R, Error>,
-    ) -> C::Reply<'c, Result<R, Error>>
+        returned: Option<QueryResult<Returned<PartOf<C>>>>,
+        reading: R,
+    ) -> C::Reply<'c, Result<R::Output, Error>>
     where
-        U: Send + 'static,
-        R: Send + 'static,
+        R: Reading<C::Backend>,
     {
         let Self {
             connection,
@@ -170,49 +168,25 @@ impl<'c, C: Driver, T> Pending<'c, C, T> {
             record_unchanged,
             ..
         } = self;
-        connection.run(
-            move |sqlite| {
-                let mut rows = Vec::new();
-                let mut keep = |row: &sqlite::PartialRow<'_, '_, '_>| {
-                    rows.push(read(row).map_err(diesel::result::Error::DeserializationError)?);
-                    Ok(())
-                };
-                let returning = Returning {
-                    columns: &columns?,
-                    row: &mut keep,
-                };
-                sqlite::record(
-                    sqlite,
-                    &recorder,
-                    &change?,
-                    record_unchanged,
-                    Some(returning),
-                )?;
-                finish(rows)
-            },
-            Ours,
-        )
+        let work = Self::work(T::tracked(), recorder, change, record_unchanged, returned);
+        connection.run(work, reading, Ours)
     }
-}
-
-/// The first row, where one is wanted.
-fn first<U>(rows: Vec<U>) -> Result<U, Error> {
-    let first = rows.into_iter().next();
-    first.ok_or(Error::Diesel(diesel::result::Error::NotFound))
 }
 
 /// An audited statement that loads some columns of the rows it touches: [`Pending::returning`].
 #[must_use = "nothing is changed until it is executed"]
-pub struct PendingReturning<'c, C, T, E> {
+pub struct PendingReturning<'c, C: Driver, T, E> {
     pending: Pending<'c, C, T>,
-    columns: QueryResult<Sql>,
-    expression: PhantomData<E>,
+    columns: QueryResult<PartOf<C>>,
+    expression: PhantomData<fn() -> E>,
 }
 
 impl<'c, C, T, E> PendingReturning<'c, C, T, E>
 where
-    C: Driver<Backend = Sqlite>,
+    C: Driver,
+    T: Audited,
     E: Expression,
+    E::SqlType: 'static,
 {
     /// Says why.
     pub fn reason(mut self, reason: &str) -> Self {
@@ -230,13 +204,12 @@ where
     ///
     /// # Errors
     ///
-    /// See [`Error`]. Nothing is changed then, also where a row cannot be read as `U`.
+    /// See [`Error`] and [`Pending::get_results`].
     pub fn get_results<U>(self) -> C::Reply<'c, Result<Vec<U>, Error>>
     where
-        U: LoadedFrom<E::SqlType, Sqlite>,
+        U: LoadedFrom<E::SqlType, C::Backend>,
     {
-        let read = |row: &sqlite::PartialRow<'_, '_, '_>| U::read(row);
-        self.pending.load_columns(self.columns, read, Ok)
+        self.run::<U, _>(Loaded::new(Ok))
     }
 
     /// Makes the change and loads the columns of the first of the rows it touched. See [`Pending::get_result`].
@@ -246,14 +219,25 @@ where
     /// See [`Error`]; `NotFound` where no row was touched.
     pub fn get_result<U>(self) -> C::Reply<'c, Result<U, Error>>
     where
-        U: LoadedFrom<E::SqlType, Sqlite>,
+        U: LoadedFrom<E::SqlType, C::Backend>,
     {
-        let read = |row: &sqlite::PartialRow<'_, '_, '_>| U::read(row);
-        self.pending.load_columns(self.columns, read, first)
+        self.run::<U, _>(Loaded::new(first))
+    }
+
+    fn run<U, R>(self, loaded: Loaded<U, R, Columns<E::SqlType>>) -> C::Reply<'c, Result<R, Error>>
+    where
+        U: LoadedFrom<E::SqlType, C::Backend>,
+        R: Send + 'static,
+    {
+        let returned = self.columns.map(|columns| Returned {
+            columns,
+            count: U::column_count(),
+        });
+        self.pending.run(Some(returned), loaded)
     }
 }
 
-impl<C, T, E> std::fmt::Debug for PendingReturning<'_, C, T, E> {
+impl<C: Driver, T, E> std::fmt::Debug for PendingReturning<'_, C, T, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("PendingReturning")
             .field(&self.pending)
@@ -268,22 +252,29 @@ impl<C, T, E> std::fmt::Debug for PendingReturning<'_, C, T, E> {
 )]
 pub trait LoadedFrom<ST, DB: Backend>: Sized + Send + 'static {
     #[doc(hidden)]
+    fn column_count() -> usize;
+
+    #[doc(hidden)]
     fn read<'a>(row: &impl Row<'a, DB>) -> diesel::deserialize::Result<Self>;
 }
 
 #[diagnostic::do_not_recommend]
 impl<ST, DB, U> LoadedFrom<ST, DB> for U
 where
-    DB: Backend,
+    DB: Engine + QueryMetadata<ST>,
     ST: CompatibleType<U, DB>,
     U: FromSqlRow<<ST as CompatibleType<U, DB>>::SqlType, DB> + Send + 'static,
 {
+    fn column_count() -> usize {
+        DB::column_count(<DB as QueryMetadata<ST>>::row_metadata)
+    }
+
     fn read<'a>(row: &impl Row<'a, DB>) -> diesel::deserialize::Result<Self> {
         U::build_from_row(row)
     }
 }
 
-impl<C, T> std::fmt::Debug for Pending<'_, C, T> {
+impl<C: Driver, T> std::fmt::Debug for Pending<'_, C, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pending")
             .field("recorder", &self.recorder)
@@ -296,9 +287,9 @@ impl<C, T> std::fmt::Debug for Pending<'_, C, T> {
     message = "`{Self}` cannot be loaded from all columns of `{T}`",
     note = "derive `diesel::Queryable` with one field per column of the table, in the table's order"
 )]
-pub trait RowOf<T, DB: Backend>: Sized + Send + 'static {
+pub trait RowOf<T, DB: Engine>: Sized + Send + 'static {
     #[doc(hidden)]
-    fn columns() -> QueryResult<Sql>;
+    fn columns() -> QueryResult<Returned<DB::Part>>;
 
     #[doc(hidden)]
     fn build<'a>(row: &impl Row<'a, DB>) -> diesel::deserialize::Result<Self>;
@@ -307,18 +298,22 @@ pub trait RowOf<T, DB: Backend>: Sized + Send + 'static {
 type RowType<T> = <<T as Table>::AllColumns as Expression>::SqlType;
 
 #[diagnostic::do_not_recommend]
-impl<T, U> RowOf<T, Sqlite> for U
+impl<T, DB, U> RowOf<T, DB> for U
 where
     T: Table,
-    T::AllColumns: QueryFragment<Sqlite>,
-    RowType<T>: CompatibleType<U, Sqlite>,
-    U: FromSqlRow<<RowType<T> as CompatibleType<U, Sqlite>>::SqlType, Sqlite> + Send + 'static,
+    DB: Engine + QueryMetadata<RowType<T>>,
+    T::AllColumns: QueryFragment<DB>,
+    RowType<T>: CompatibleType<U, DB>,
+    U: FromSqlRow<<RowType<T> as CompatibleType<U, DB>>::SqlType, DB> + Send + 'static,
 {
-    fn columns() -> QueryResult<Sql> {
-        Sql::render(&T::all_columns())
+    fn columns() -> QueryResult<Returned<DB::Part>> {
+        Ok(Returned {
+            columns: DB::render(&T::all_columns())?,
+            count: DB::column_count(<DB as QueryMetadata<RowType<T>>>::row_metadata),
+        })
     }
 
-    fn build<'a>(row: &impl Row<'a, Sqlite>) -> diesel::deserialize::Result<Self> {
+    fn build<'a>(row: &impl Row<'a, DB>) -> diesel::deserialize::Result<Self> {
         U::build_from_row(row)
     }
 }

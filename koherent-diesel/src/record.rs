@@ -2,36 +2,58 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use koherent_core::{Attribution, Clock, SystemClock};
+use koherent_core::{Attribution, Clock, SystemClock, Task};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::task_cache::TaskCache;
+use crate::remembered::Remembered;
 
 /// Everything that an audited change needs to know beside itself: whose it is, the time, the transaction it belongs to,
 /// and which tasks need no row any more.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     pub(crate) attribution: Attribution,
-    pub(crate) tasks: TaskCache,
+    pub(crate) remembered: Remembered,
     pub(crate) clock: Arc<dyn Clock>,
     /// The id of the open transaction, where somebody opened one through us.
     pub(crate) transaction: Option<Uuid>,
 }
 
 impl Recorder {
-    pub(crate) fn new(attribution: Attribution, tasks: TaskCache) -> Self {
+    pub(crate) fn new(attribution: Attribution, remembered: Remembered) -> Self {
         Self {
             attribution,
-            tasks,
+            remembered,
             clock: Arc::new(SystemClock),
             transaction: None,
         }
     }
 
     /// The present moment.
-    pub(crate) fn now(&self) -> DateTime<Utc> {
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn now(&self) -> chrono::DateTime<chrono::Utc> {
         self.clock.now().into()
+    }
+
+    /// The id of the open transaction, or a fresh one.
+    pub(crate) fn transaction(&self) -> Uuid {
+        self.transaction.unwrap_or_else(|| self.new_transaction())
+    }
+
+    /// The task whose row is not known to be committed.
+    pub(crate) fn unknown_task(&self) -> Option<&Arc<Task>> {
+        let task = self.attribution.task()?;
+        let known = self
+            .remembered
+            .knows_task(task, self.attribution.organization());
+        (!known).then_some(task)
+    }
+
+    /// Remembers that the task's row is committed.
+    pub(crate) fn learn_task(&self) {
+        if let Some(task) = self.attribution.task() {
+            self.remembered
+                .learn_task(task, self.attribution.organization());
+        }
     }
 
     /// A fresh transaction id.

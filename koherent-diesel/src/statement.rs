@@ -9,18 +9,21 @@
 use std::marker::PhantomData;
 
 use diesel::expression::{Expression, NonAggregate, SelectableExpression};
-use diesel::query_builder::{AsChangeset, IntoUpdateTarget, QueryFragment, UpdateTarget};
-use diesel::sqlite::Sqlite;
+use diesel::query_builder::{
+    AsChangeset, InsertStatement, IntoUpdateTarget, QueryFragment, UpdateTarget,
+};
 use diesel::{Insertable, QuerySource};
 use koherent_core::Attribution;
 
+use crate::change::{Change, Rows, render_rows};
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::pending::{LoadedFrom, Pending, RowOf};
 use crate::record::Recorder;
+use crate::remembered::Remembered;
 use crate::table::Audited;
-use crate::task_cache::TaskCache;
 
 /// A statement that can be recorded on the engines that its parts can be written for.
 #[diagnostic::on_unimplemented(
@@ -28,12 +31,74 @@ use crate::task_cache::TaskCache;
     label = "a part of it cannot be written for this database",
     note = "targets, changes and rows are what Diesel's own `update`, `delete` and `insert_into` take on this database"
 )]
-pub trait AuditedStatement<DB> {
+pub trait AuditedStatement<DB: Engine> {
     /// The tracked table.
     type Table: Audited;
 
     #[doc(hidden)]
-    fn into_change(self) -> diesel::QueryResult<crate::sqlite::Change>;
+    fn into_change(self) -> Result<Change<DB::Part>, Error>;
+}
+
+impl<DB, T, V> AuditedStatement<DB> for Insert<T, V>
+where
+    DB: Engine,
+    T: Audited,
+    V: Rows<DB>,
+{
+    type Table = T;
+
+    fn into_change(self) -> Result<Change<DB::Part>, Error> {
+        Ok(Change::Insert(render_rows(&self.records)?))
+    }
+}
+
+impl<DB, T, V> AuditedStatement<DB> for InsertWhole<T, V>
+where
+    DB: Engine,
+    T: Audited,
+    InsertStatement<T, V>: QueryFragment<DB>,
+{
+    type Table = T;
+
+    fn into_change(self) -> Result<Change<DB::Part>, Error> {
+        Ok(Change::Statement {
+            statement: DB::render(&self.statement)?,
+            upsert: self.upsert,
+        })
+    }
+}
+
+impl<DB, T, W, V> AuditedStatement<DB> for Update<T, W, V>
+where
+    DB: Engine,
+    T: Audited,
+    W: QueryFragment<DB>,
+    V: QueryFragment<DB>,
+{
+    type Table = T;
+
+    fn into_change(self) -> Result<Change<DB::Part>, Error> {
+        let changes = DB::render(&self.changes)?;
+        if DB::is_empty(&changes) {
+            return Err(Error::nothing_to_change());
+        }
+        let filter = DB::render(&self.target.where_clause)?;
+        Ok(Change::Update { changes, filter })
+    }
+}
+
+impl<DB, T, W> AuditedStatement<DB> for Delete<T, W>
+where
+    DB: Engine,
+    T: Audited,
+    W: QueryFragment<DB>,
+{
+    type Table = T;
+
+    fn into_change(self) -> Result<Change<DB::Part>, Error> {
+        let filter = DB::render(&self.target.where_clause)?;
+        Ok(Change::Delete { filter })
+    }
 }
 
 /// Rows to be inserted.
@@ -42,6 +107,17 @@ pub trait AuditedStatement<DB> {
 pub struct Insert<T, V> {
     pub(crate) records: V,
     table: PhantomData<T>,
+}
+
+/// A whole insert of Diesel's: an upsert, or `INSERT … SELECT`.
+#[expect(
+    missing_debug_implementations,
+    reason = "Diesel's statements have none without a backend"
+)]
+#[must_use = "nothing is inserted until it is executed"]
+pub struct InsertWhole<T: QuerySource, V> {
+    pub(crate) statement: InsertStatement<T, V>,
+    pub(crate) upsert: bool,
 }
 
 /// Rows to be updated, and how.
@@ -99,6 +175,77 @@ where
     V: Insertable<T>,
 {
     Unattributed::new(Insert::new(table, rows))
+}
+
+/// Inserts rows or updates those that are there, once [`Unattributed::by`] said whose change it is. The statement is
+/// Diesel's own, with `on_conflict`.
+///
+/// Rows that come to be get a `+` entry, rows that are there a `~` entry. Rows that `do_nothing` leaves alone get none, and
+/// are not among the results.
+///
+/// | engine | how created and updated are told apart | an update that changes nothing |
+/// | --- | --- | --- |
+/// | PostgreSQL | by the row itself (`xmax = 0`) | gets an entry: `RETURNING` does not tell what a row was before |
+/// | SQLite, MariaDB | the statement is tried first, to see which rows it meets | gets none |
+/// | MySQL | refused with [`Error::Unsupported`]: it does not say which rows an insert met | |
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let conn = &mut connection_with_liver();
+/// use koherent_diesel::audited_upsert;
+///
+/// let nightly = Attribution::system("nightly-import");
+/// let upsert = diesel::insert_into(samples::table)
+///     .values((samples::id.eq(1), samples::name.eq("heart")))
+///     .on_conflict(samples::id)
+///     .do_update()
+///     .set(samples::name.eq("heart"));
+/// let heart: Sample = audited_upsert(upsert).by(&nightly).get_result(conn)?;
+/// assert_eq!(heart.name, "heart");
+/// # Ok(())
+/// # }
+/// ```
+pub const fn audited_upsert<T, V>(
+    statement: InsertStatement<T, V>,
+) -> Unattributed<InsertWhole<T, V>>
+where
+    T: Audited,
+{
+    Unattributed::new(InsertWhole {
+        statement,
+        upsert: true,
+    })
+}
+
+/// Inserts what a query selects, once [`Unattributed::by`] said whose change it is. The statement is Diesel's own:
+/// `query.insert_into(table).into_columns(columns)`.
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let conn = &mut connection_with_liver();
+/// use koherent_diesel::audited_insert_select;
+///
+/// let nightly = Attribution::system("nightly-import");
+/// let copies = samples::table
+///     .select((samples::name, samples::note))
+///     .insert_into(samples::table)
+///     .into_columns((samples::name, samples::note));
+/// assert_eq!(audited_insert_select(copies).by(&nightly).execute(conn)?, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub const fn audited_insert_select<T, V>(
+    statement: InsertStatement<T, V>,
+) -> Unattributed<InsertWhole<T, V>>
+where
+    T: Audited,
+{
+    Unattributed::new(InsertWhole {
+        statement,
+        upsert: false,
+    })
 }
 
 /// Updates rows, once [`Unattributed::by`] said whose change it is. Target and changes are what `diesel::update` takes.
@@ -249,17 +396,18 @@ impl<S> Attributed<S> {
     }
 }
 
-impl<S: AuditedStatement<Sqlite>> Attributed<S> {
+impl<S> Attributed<S> {
     fn on<C>(self, connection: &mut C) -> Pending<'_, C, S::Table>
     where
-        C: Driver<Backend = Sqlite>,
+        C: Driver,
+        S: AuditedStatement<C::Backend>,
     {
         let recorder = match connection.recorder(Ours) {
             Some(own) => Recorder {
                 attribution: self.attribution,
                 ..own.clone()
             },
-            None => Recorder::new(self.attribution, TaskCache::new()),
+            None => Recorder::new(self.attribution, Remembered::nothing()),
         };
         let pending = Pending::new(connection, recorder, self.statement.into_change());
         if self.record_unchanged {
@@ -276,7 +424,8 @@ impl<S: AuditedStatement<Sqlite>> Attributed<S> {
     /// See [`Error`].
     pub fn execute<C>(self, connection: &mut C) -> C::Reply<'_, Result<usize, Error>>
     where
-        C: Driver<Backend = Sqlite>,
+        C: Driver,
+        S: AuditedStatement<C::Backend>,
     {
         self.on(connection).execute()
     }
@@ -288,8 +437,9 @@ impl<S: AuditedStatement<Sqlite>> Attributed<S> {
     /// See [`Error`].
     pub fn get_result<'c, U, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<U, Error>>
     where
-        C: Driver<Backend = Sqlite>,
-        U: RowOf<S::Table, Sqlite>,
+        C: Driver,
+        S: AuditedStatement<C::Backend>,
+        U: RowOf<S::Table, C::Backend>,
     {
         self.on(connection).get_result()
     }
@@ -301,16 +451,17 @@ impl<S: AuditedStatement<Sqlite>> Attributed<S> {
     /// See [`Error`].
     pub fn get_results<'c, U, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<Vec<U>, Error>>
     where
-        C: Driver<Backend = Sqlite>,
-        U: RowOf<S::Table, Sqlite>,
+        C: Driver,
+        S: AuditedStatement<C::Backend>,
+        U: RowOf<S::Table, C::Backend>,
     {
         self.on(connection).get_results()
     }
 
     /// Loads these columns of the rows it touches, rather than all. See [`Pending::returning`].
-    pub fn returning<E>(self, columns: E) -> AttributedReturning<S, E>
+    pub const fn returning<E>(self, columns: E) -> AttributedReturning<S, E>
     where
-        E: Expression + SelectableExpression<S::Table> + NonAggregate + QueryFragment<Sqlite>,
+        E: Expression + NonAggregate,
     {
         AttributedReturning {
             attributed: self,
@@ -329,8 +480,8 @@ pub struct AttributedReturning<S, E> {
 
 impl<S, E> AttributedReturning<S, E>
 where
-    S: AuditedStatement<Sqlite>,
-    E: Expression + SelectableExpression<S::Table> + NonAggregate + QueryFragment<Sqlite>,
+    E: Expression + NonAggregate,
+    E::SqlType: 'static,
 {
     /// Makes the change and loads the columns of the first row. See [`Pending::get_result`].
     ///
@@ -339,14 +490,13 @@ where
     /// See [`Error`].
     pub fn get_result<'c, U, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<U, Error>>
     where
-        C: Driver<Backend = Sqlite>,
-        U: LoadedFrom<E::SqlType, Sqlite>,
+        C: Driver,
+        S: AuditedStatement<C::Backend>,
+        E: SelectableExpression<S::Table> + QueryFragment<C::Backend>,
+        U: LoadedFrom<E::SqlType, C::Backend>,
     {
-        let Self {
-            attributed,
-            columns,
-        } = self;
-        attributed.on(connection).returning(columns).get_result()
+        let pending = self.attributed.on(connection);
+        pending.returning(self.columns).get_result()
     }
 
     /// Makes the change and loads the columns of all rows. See [`Pending::get_results`].
@@ -356,13 +506,12 @@ where
     /// See [`Error`].
     pub fn get_results<'c, U, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<Vec<U>, Error>>
     where
-        C: Driver<Backend = Sqlite>,
-        U: LoadedFrom<E::SqlType, Sqlite>,
+        C: Driver,
+        S: AuditedStatement<C::Backend>,
+        E: SelectableExpression<S::Table> + QueryFragment<C::Backend>,
+        U: LoadedFrom<E::SqlType, C::Backend>,
     {
-        let Self {
-            attributed,
-            columns,
-        } = self;
-        attributed.on(connection).returning(columns).get_results()
+        let pending = self.attributed.on(connection);
+        pending.returning(self.columns).get_results()
     }
 }

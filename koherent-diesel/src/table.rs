@@ -4,6 +4,8 @@ use std::any::TypeId;
 
 use diesel::sql_types::{self, IntoNullable, Nullable, SqlType};
 
+use crate::engine::Engine;
+
 /// A table under audit. Implemented by [`audited!`](crate::audited) and [`audited_table!`](crate::audited_table).
 #[diagnostic::on_unimplemented(
     message = "the table `{Self}` is not audited",
@@ -11,12 +13,31 @@ use diesel::sql_types::{self, IntoNullable, Nullable, SqlType};
     note = "declare it: `koherent_diesel::audited!(samples (id) => samples_history (id, name));` names the table, its \
             key, its history table and the columns to keep"
 )]
-pub trait Audited: diesel::Table {
+pub trait Audited: diesel::Table + 'static {
     /// The history table.
     type History: diesel::Table;
 
     /// Names and kinds of the audited columns.
     fn tracked() -> &'static TrackedTable;
+
+    /// The statements that create the history table and its indexes, for a migration or a test. On PostgreSQL, MariaDB and
+    /// MySQL the columns take their types from the tracked table, which must be there; on SQLite from its declaration.
+    ///
+    /// ```
+    /// # include!("doctest_setup.rs");
+    /// # fn main() {
+    /// use diesel::sqlite::Sqlite;
+    /// use koherent_diesel::Audited;
+    ///
+    /// let ddl = samples::table::history_ddl::<Sqlite>();
+    /// assert!(ddl.contains("CREATE TABLE `samples_history`"));
+    /// assert!(ddl.contains("CREATE INDEX `samples_history_key` ON `samples_history` (`id`, `history_id`)"));
+    /// # }
+    /// ```
+    #[must_use]
+    fn history_ddl<DB: Engine>() -> String {
+        DB::history_ddl(Self::tracked())
+    }
 }
 
 /// Names and kinds of a tracked table's audited columns. All names come from Diesel's own `table!`.
@@ -64,6 +85,23 @@ impl TrackedTable {
     #[must_use]
     pub fn key(&self) -> &[&'static str] {
         &self.key
+    }
+
+    /// The name that a column has in the history table.
+    pub(crate) fn history_name_of(&self, name: &'static str) -> &'static str {
+        let column = self.columns.iter().find(|column| column.name == name);
+        column.map_or(name, |column| column.history_name)
+    }
+
+    /// The names that the key columns have in the history table.
+    pub(crate) fn key_in_history(&self) -> impl Iterator<Item = &'static str> {
+        self.key.iter().map(|key| self.history_name_of(key))
+    }
+
+    /// Where the key stands among the audited columns.
+    pub(crate) fn key_positions(&self) -> Vec<usize> {
+        let position = |key: &&str| self.columns.iter().position(|column| column.name == *key);
+        self.key.iter().filter_map(position).collect()
     }
 
     /// The audited columns, in the order of the declaration.
@@ -128,6 +166,8 @@ pub enum ValueKind {
     Integer,
     /// Floating-point numbers.
     Float,
+    /// Decimal numbers of any number of digits.
+    Numeric,
     /// Text.
     Text,
     /// Bytes.
@@ -164,6 +204,8 @@ impl ValueKind {
             || is(TypeId::of::<Nullable<sql_types::Float>>())
         {
             Self::Float
+        } else if is(TypeId::of::<Nullable<sql_types::Numeric>>()) {
+            Self::Numeric
         } else if is(TypeId::of::<Nullable<sql_types::Text>>()) {
             Self::Text
         } else if is(TypeId::of::<Nullable<sql_types::Binary>>()) {

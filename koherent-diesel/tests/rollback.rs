@@ -236,9 +236,7 @@ fn missing_tables_are_named_with_what_to_do() {
         .unwrap_err();
     assert!(matches!(error, Error::TaskNotWritten(_)), "{error}");
     assert!(
-        error
-            .to_string()
-            .contains("koherent_diesel::sqlite::MIGRATIONS"),
+        error.to_string().contains("koherent_diesel::MIGRATIONS"),
         "{error}"
     );
     assert_eq!(state(&mut conn), (vec![], 0));
@@ -247,9 +245,7 @@ fn missing_tables_are_named_with_what_to_do() {
         .load(&mut conn)
         .unwrap_err();
     assert!(
-        error
-            .to_string()
-            .contains("koherent_diesel::sqlite::MIGRATIONS"),
+        error.to_string().contains("koherent_diesel::MIGRATIONS"),
         "{error}"
     );
 

@@ -192,7 +192,10 @@ fn cache_does_not_learn_from_a_transaction_that_is_rolled_back() {
     );
 }
 
-async fn pool(database: &Database, size: usize) -> AuditedPool {
+async fn pool(
+    database: &Database,
+    size: usize,
+) -> AuditedPool<Pool<SyncConnectionWrapper<SqliteConnection>>> {
     let mut config = ManagerConfig::default();
     config.custom_setup = Box::new(|file| {
         let file = file.to_owned();

@@ -3,11 +3,9 @@
 use diesel::dsl::Find;
 use diesel::query_builder::{IntoUpdateTarget, QueryFragment};
 use diesel::query_dsl::methods::FindDsl;
-use diesel::sqlite::Sqlite;
-use koherent_core::Attribution;
-use koherent_diesel::{Audited, entries_of};
+use koherent_diesel::{Audited, NonBlocking, entries_of};
 
-use crate::context::ProvenanceContext;
+use crate::context::{BackendOf, ConnectionOf, ProvenanceContext, connection};
 use crate::error::Error;
 use crate::types::ProvenanceEntry;
 
@@ -21,9 +19,14 @@ pub type ProvenanceResult = Result<Vec<ProvenanceEntry>, Error>;
 /// ```
 /// # mod schema { koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } } }
 /// # use schema::samples;
-/// # struct Lab { pool: koherent_diesel::AuditedPool }
+/// # use diesel_async::{pooled_connection::deadpool::Pool, sync_connection_wrapper::SyncConnectionWrapper};
+/// # use koherent_diesel::AuditedPool;
+/// # struct Lab { pool: AuditedPool<Pool<SyncConnectionWrapper<diesel::SqliteConnection>>> }
 /// # impl juniper::Context for Lab {}
-/// # impl koherent_juniper::ProvenanceContext for Lab { fn pool(&self) -> &koherent_diesel::AuditedPool { &self.pool } }
+/// # impl koherent_juniper::ProvenanceContext for Lab {
+/// #     type Pool = Pool<SyncConnectionWrapper<diesel::SqliteConnection>>;
+/// #     fn pool(&self) -> &AuditedPool<Self::Pool> { &self.pool }
+/// # }
 /// use koherent_juniper::{ProvenanceResult, provenance};
 ///
 /// struct Sample { id: i64, name: String }
@@ -45,11 +48,11 @@ where
     X: ProvenanceContext,
     T: Audited + FindDsl<K>,
     Find<T, K>: IntoUpdateTarget<Table = T>,
-    <Find<T, K> as IntoUpdateTarget>::WhereClause: QueryFragment<Sqlite>,
+    <Find<T, K> as IntoUpdateTarget>::WhereClause: QueryFragment<BackendOf<X>>,
 {
     let entries = entries_of(table, key);
-    // Reading stamps nothing; the pool asks whose changes these would be all the same.
-    let mut conn = context.pool().get(Attribution::anonymous()).await?;
-    let entries = entries.load(&mut conn).await?;
+    let mut conn = connection(context).await?;
+    let loading = entries.load(&mut conn);
+    let entries = <ConnectionOf<X> as NonBlocking>::future(loading).await?;
     Ok(entries.iter().map(ProvenanceEntry::from).collect())
 }

@@ -61,7 +61,7 @@ impl Lab {
         let config = write_config(&directory, toml);
         let trust = Trust::configured(&Config::read(&config).expect("a configuration"));
         let database = directory.path().join("lab.db").display().to_string();
-        let pool = database::open(&database).expect("a database");
+        let pool = database::open(&database).await.expect("a database");
         let listener = server::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let app = server::app(trust.expect("issuers that can be trusted"), pool);

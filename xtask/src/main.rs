@@ -1,10 +1,14 @@
 //! The project's own commands. `cargo xtask test` passes the tests; `cargo xtask ci` is what a change must pass.
 
+mod servers;
+
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+
+use servers::Servers;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands")]
@@ -19,6 +23,8 @@ enum Task {
     Test,
     /// Check formatting, lints, documentation, and that each feature builds alone.
     Lint,
+    /// Start the database servers that the tests use, print their addresses, and keep them until the input ends.
+    Servers,
     /// Everything a change must pass: `test`, then `lint`.
     Ci,
 }
@@ -29,6 +35,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test => test(),
         Task::Lint => lint(),
+        Task::Servers => servers(),
         Task::Ci => test().and_then(|()| lint()),
     };
     match result {
@@ -45,10 +52,27 @@ fn main() -> ExitCode {
 
 fn test() -> Result<()> {
     need("curl", "the tests paste into a shell what the lab prints")?;
+    let servers = Servers::start()?;
+    let environment: Vec<_> = servers
+        .environment
+        .iter()
+        .map(|(variable, address)| (*variable, &**address))
+        .collect();
     cargo(
         &["test", "--workspace", "--all-features", "--no-fail-fast"],
-        &[],
+        &environment,
     )
+}
+
+/// For those who run single tests: `eval` what it prints.
+#[expect(clippy::print_stdout, reason = "this is what it is for")]
+fn servers() -> Result<()> {
+    let servers = Servers::start()?;
+    for (variable, address) in &servers.environment {
+        println!("export {variable}='{address}'");
+    }
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(())
 }
 
 fn lint() -> Result<()> {

@@ -32,11 +32,12 @@ struct Options {
         value_name = "HOST:PORT"
     )]
     listen: String,
-    /// The database: `sqlite://FILE` or a path. It is made where it does not exist.
+    /// The database: `sqlite://FILE` or a path, which is made where it does not exist; or `postgres://USER@HOST/DATABASE`
+    /// where the lab is built for PostgreSQL.
     #[arg(
         long,
         env = "LAB_DATABASE_URL",
-        default_value = "lab.db",
+        default_value = database::DEFAULT_URL,
         global = true,
         value_name = "URL"
     )]
@@ -123,24 +124,25 @@ impl Cli {
 
 /// Nothing is made before everything that was asked for is known to work: no key for a server that cannot start.
 async fn serve(options: &Options) -> Result<()> {
-    let file = database::file_of(&options.database_url)?;
+    let name = database::key_name(&options.database_url)?;
     let configured = configuration(options)?;
     let configured = configured.as_ref().map(Trust::configured).transpose()?;
     let listener = server::bind(&options.listen).await?;
     let address = listener
         .local_addr()
         .context("the address cannot be told")?;
-    let pool = database::open(&options.database_url)?;
+    let pool = database::open(&options.database_url).await?;
     let (trust, key) = match configured {
         Some(trust) => (trust, None),
         None => {
-            let key = DevelopmentKey::open_or_create(file)?;
+            let key = DevelopmentKey::open_or_create(&name)?;
             (Trust::development(&key)?, Some(key))
         }
     };
     trust.load_keys();
     let app = server::app(trust, pool)?;
-    welcome::announce(address, &options.database_url, key.as_ref());
+    let shown = database::without_password(&options.database_url);
+    welcome::announce(address, &shown, key.as_ref());
     server::serve(listener, app).await
 }
 
@@ -170,11 +172,11 @@ fn existing_key(options: &Options) -> Result<DevelopmentKey> {
             "where issuers are configured there is no development key: get tokens from the issuers it names"
         );
     }
-    let file = database::file_of(&options.database_url)?;
-    DevelopmentKey::open(file)?.with_context(|| {
+    let name = database::key_name(&options.database_url)?;
+    DevelopmentKey::open(&name)?.with_context(|| {
         format!(
             "there is no development key `{}`: start the server once, `cargo run -p lab`, with the same --database-url",
-            DevelopmentKey::path_for(file).display()
+            DevelopmentKey::path_for(&name).display()
         )
     })
 }

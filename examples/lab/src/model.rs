@@ -1,10 +1,10 @@
-//! Rows of `samples`, as they are read and written.
+//! Rows, as they are read and written.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::Value;
 
-use crate::schema::samples;
+use crate::schema::{measurements, samples, tags};
 
 /// A sample, present or as it was when it was deleted.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -60,4 +60,44 @@ pub struct SampleChanges {
     pub mass: Option<Option<f64>>,
     /// Whatever the instruments say.
     pub metadata: Option<Option<Value>>,
+}
+
+/// A measurement, present or as it was when it was deleted.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = measurements)]
+pub struct Measurement {
+    /// Its number.
+    pub id: i64,
+    /// Of which sample.
+    pub sample_id: i64,
+    /// What was measured.
+    pub kind: String,
+    /// How much.
+    pub value: f64,
+    /// Of what.
+    pub unit: String,
+}
+
+/// A measurement to be noted.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = measurements)]
+pub struct NewMeasurement<'a> {
+    /// Of which sample.
+    pub sample_id: i64,
+    /// What was measured.
+    pub kind: &'a str,
+    /// How much.
+    pub value: f64,
+    /// Of what.
+    pub unit: &'a str,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = tags)]
+pub struct Tag {
+    /// Its number.
+    pub id: i64,
+    /// What it says.
+    pub label: String,
 }

@@ -1,6 +1,8 @@
 //! The tables.
 
 koherent_diesel::audited_table! {
+    use crate::database::moment::*;
+
     /// Things that were taken, prepared and looked at.
     samples => samples_history (id) {
         /// Its number.
@@ -16,10 +18,53 @@ koherent_diesel::audited_table! {
         /// Whatever the instruments say.
         metadata -> Nullable<Json>,
         /// When it was registered.
-        created_at -> TimestamptzSqlite,
+        created_at -> Moment,
     }
     excluded {
         /// Where it stands: a secret of the store.
         storage_code -> Text,
     }
 }
+
+koherent_diesel::audited_table! {
+    /// What was measured of a sample.
+    measurements => measurements_history (id) {
+        /// Its number.
+        id -> BigInt,
+        /// Of which sample.
+        sample_id -> BigInt,
+        /// What was measured.
+        kind -> Text,
+        /// How much.
+        value -> Double,
+        /// Of what.
+        unit -> Text,
+    }
+}
+
+koherent_diesel::audited_table! {
+    /// What samples can be marked with.
+    tags => tags_history (id) {
+        /// Its number.
+        id -> BigInt,
+        /// What it says.
+        label -> Text,
+    }
+}
+
+koherent_diesel::audited_table! {
+    /// Which samples are marked with what.
+    sample_tags => sample_tags_history (sample_id, tag_id) {
+        /// The sample.
+        sample_id -> BigInt,
+        /// The tag.
+        tag_id -> BigInt,
+    }
+}
+
+koherent_diesel::audited_link!(sample_tags: sample_id => samples, tag_id => tags);
+
+diesel::joinable!(measurements -> samples (sample_id));
+diesel::joinable!(sample_tags -> samples (sample_id));
+diesel::joinable!(sample_tags -> tags (tag_id));
+diesel::allow_tables_to_appear_in_same_query!(samples, measurements, tags, sample_tags);

@@ -11,13 +11,13 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use juniper_axum::extract::JuniperRequest;
 use juniper_axum::response::JuniperResponse;
-use koherent_diesel::AuditedPool;
 use koherent_tower::{AccessVerifier, Attribution, Presence, PrincipalLayer, ProvenanceLayer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::TraceLayer;
 
+use crate::database::LabPool;
 use crate::graphql::{Channel, Lab, Schema, schema};
 use crate::trust::Trust;
 use crate::{metrics, socket};
@@ -28,7 +28,7 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) schema: Arc<Schema>,
-    pub(crate) pool: AuditedPool,
+    pub(crate) pool: LabPool,
     pub(crate) access: AccessVerifier,
     metrics: PrometheusHandle,
 }
@@ -38,7 +38,7 @@ pub(crate) struct App {
 /// # Errors
 ///
 /// Where nothing can be counted ([`metrics::recorder`]).
-pub fn app(trust: Trust, pool: AuditedPool) -> Result<Router> {
+pub fn app(trust: Trust, pool: LabPool) -> Result<Router> {
     let app = App {
         schema: Arc::new(schema()),
         pool,

@@ -73,10 +73,10 @@ pub struct DevelopmentKey {
 }
 
 impl DevelopmentKey {
-    /// Where the key of a database file is kept: beside it.
+    /// Where the key of a database is kept: beside its file, or in the folder that the lab is started in.
     #[must_use]
-    pub fn path_for(database_file: &str) -> PathBuf {
-        PathBuf::from(format!("{database_file}.dev-key.json"))
+    pub fn path_for(database: &str) -> PathBuf {
+        PathBuf::from(format!("{database}.dev-key.json"))
     }
 
     /// Reads the key of a database, or makes it (file mode 0600).
@@ -84,9 +84,9 @@ impl DevelopmentKey {
     /// # Errors
     ///
     /// Where the file cannot be read or written, is no key, or others may read it.
-    pub fn open_or_create(database_file: &str) -> Result<Self> {
-        let path = Self::path_for(database_file);
-        match Self::open(database_file) {
+    pub fn open_or_create(database: &str) -> Result<Self> {
+        let path = Self::path_for(database);
+        match Self::open(database) {
             Ok(Some(key)) => Ok(key),
             Ok(None) => {
                 let secret = new_secret()?;
@@ -102,8 +102,8 @@ impl DevelopmentKey {
     /// # Errors
     ///
     /// Where the file cannot be read, is no key, or others may read it.
-    pub fn open(database_file: &str) -> Result<Option<Self>> {
-        let path = Self::path_for(database_file);
+    pub fn open(database: &str) -> Result<Option<Self>> {
+        let path = Self::path_for(database);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -9,16 +9,19 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use diesel::Insertable;
-use diesel::query_builder::{AsChangeset, IntoUpdateTarget};
+use diesel::query_builder::{AsChangeset, InsertStatement, IntoUpdateTarget};
 use koherent_core::{Attribution, Clock};
 
 use crate::driver::Driver;
 use crate::driver::sealed::{Ours, Sealed};
+use crate::engine::Engine;
+use crate::error::Error;
 use crate::pending::Pending;
+use crate::reading::Reading;
 use crate::record::Recorder;
-use crate::statement::{AuditedStatement, Delete, Insert, Update, update};
+use crate::remembered::Remembered;
+use crate::statement::{AuditedStatement, Delete, Insert, InsertWhole, Update, update};
 use crate::table::Audited;
-use crate::task_cache::TaskCache;
 
 /// A Diesel or diesel-async connection together with the attribution of the changes made through it.
 ///
@@ -77,13 +80,17 @@ pub struct AuditedConnection<C> {
 impl<C> AuditedConnection<C> {
     /// A connection whose changes have that attribution.
     pub fn new(connection: C, attribution: Attribution) -> Self {
-        Self::with_tasks(connection, attribution, TaskCache::new())
+        Self::remembering(connection, attribution, Remembered::nothing())
     }
 
-    pub(crate) fn with_tasks(connection: C, attribution: Attribution, tasks: TaskCache) -> Self {
+    pub(crate) fn remembering(
+        connection: C,
+        attribution: Attribution,
+        remembered: Remembered,
+    ) -> Self {
         Self {
             connection,
-            recorder: Recorder::new(attribution, tasks),
+            recorder: Recorder::new(attribution, remembered),
         }
     }
 
@@ -116,6 +123,35 @@ impl<C: Driver> AuditedConnection<C> {
         Insert<T, V::Values>: AuditedStatement<C::Backend, Table = T>,
     {
         self.pending(Insert::new(table, rows))
+    }
+
+    /// Inserts rows or updates those that are there, and records each as what it was. The statement is Diesel's own, with
+    /// `on_conflict`. See [`audited_upsert`](crate::audited_upsert) for what each engine can tell.
+    pub fn audited_upsert<T, V>(&mut self, statement: InsertStatement<T, V>) -> Pending<'_, C, T>
+    where
+        T: Audited,
+        InsertWhole<T, V>: AuditedStatement<C::Backend, Table = T>,
+    {
+        self.pending(InsertWhole {
+            statement,
+            upsert: true,
+        })
+    }
+
+    /// Inserts what a query selects, and records the rows. The statement is Diesel's own:
+    /// `query.insert_into(table).into_columns(columns)`.
+    pub fn audited_insert_select<T, V>(
+        &mut self,
+        statement: InsertStatement<T, V>,
+    ) -> Pending<'_, C, T>
+    where
+        T: Audited,
+        InsertWhole<T, V>: AuditedStatement<C::Backend, Table = T>,
+    {
+        self.pending(InsertWhole {
+            statement,
+            upsert: false,
+        })
     }
 
     /// Updates rows and records those in which an audited column changes. Target and changes are what `diesel::update`
@@ -169,12 +205,26 @@ impl<C: Driver> Driver for AuditedConnection<C> {
         Some(&self.recorder)
     }
 
-    fn run<'c, T, J>(&'c mut self, job: J, ours: Ours) -> Self::Reply<'c, Result<T, crate::Error>>
+    fn run<'c, R>(
+        &'c mut self,
+        work: Result<<C::Backend as Engine>::Work, Error>,
+        reading: R,
+        ours: Ours,
+    ) -> Self::Reply<'c, Result<R::Output, Error>>
     where
-        T: Send + 'static,
-        J: FnOnce(&mut diesel::SqliteConnection) -> Result<T, crate::Error> + Send + 'static,
+        R: Reading<C::Backend>,
     {
-        self.connection.run(job, ours)
+        self.connection.run(work, reading, ours)
+    }
+}
+
+#[cfg(feature = "async")]
+impl<C: crate::driver::NonBlocking> crate::driver::NonBlocking for AuditedConnection<C> {
+    fn future<'c, T>(reply: Self::Reply<'c, T>) -> futures_util::future::BoxFuture<'c, T>
+    where
+        Self: 'c,
+    {
+        C::future(reply)
     }
 }
 

@@ -1,238 +1,75 @@
 //! What SQLite says of the declared tables (`PRAGMA table_info`).
 
-use std::collections::BTreeMap;
+use super::work::Sql;
+use crate::catalog;
+use crate::sql::Write as _;
+use crate::table::{Name, TrackedTable, ValueKind};
 
-use diesel::SqliteConnection;
-
-use super::sql::{self, Sql, values};
-use super::value::Value;
-use crate::check::Difference;
-use crate::error::Error;
-use crate::schema::{ATTRIBUTION_COLUMNS, TASK_COLUMNS};
-use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
-
-/// The columns of a table, by their names.
-type Columns = BTreeMap<String, Stored>;
-
-/// What the database says of a column.
-struct Stored {
-    declared: String,
-    not_null: bool,
-    primary_key: bool,
-}
-
-pub(crate) fn differences(
-    connection: &mut SqliteConnection,
-    tables: &[&'static TrackedTable],
-) -> Result<Vec<Difference>, Error> {
-    let mut found = Vec::new();
-    let task = Name {
-        schema: None,
-        table: "koherent_task",
-    };
-    if let Some(columns) = columns_of(connection, task, &mut found)? {
-        missing(task, &columns, TASK_COLUMNS, &mut found);
-    }
-    for table in tables {
-        let base = columns_of(connection, table.name, &mut found)?;
-        if let Some(base) = &base {
-            missing(
-                table.name,
-                base,
-                table.columns.iter().map(|column| column.name),
-                &mut found,
-            );
-        }
-        let history = columns_of(connection, table.history, &mut found)?;
-        if let Some(history) = &history {
-            let kept = table.columns.iter().map(|column| column.history_name);
-            let wanted = ["history_id"]
-                .into_iter()
-                .chain(kept)
-                .chain(ATTRIBUTION_COLUMNS);
-            missing(table.history, history, wanted, &mut found);
-            compare_numbering(table.history, history, &mut found);
-            unique_indexes(connection, table.history, &mut found)?;
-        }
-        let (base, history) = (base.unwrap_or_default(), history.unwrap_or_default());
-        compare_types(table, &base, &history, &mut found);
-        compare_nullability(table, &base, &history, &mut found);
-    }
-    Ok(found)
-}
-
-/// `FROM pragma_…(table[, schema])`.
-fn pragma(select: &str, table: Name) -> Sql {
+/// The facts of all tables, as [`Catalog::add`](catalog::Catalog::add) takes them.
+pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
     let mut sql = Sql::new();
-    sql.push(select).push("(").bind(table.table);
+    for (at, table) in catalog::wanted(tables).enumerate() {
+        if at > 0 {
+            sql.push(" UNION ALL ");
+        }
+        let number = i64::try_from(at).unwrap_or(i64::MAX);
+        sql.push("SELECT ").bind(number);
+        // Only `INTEGER PRIMARY KEY` numbers rows by itself; `BIGINT PRIMARY KEY` does not.
+        sql.push(
+            ", 'column', name, type, \"notnull\" = 0 AND pk = 0, pk > 0 AND upper(type) = 'INTEGER' FROM pragma_table_xinfo",
+        );
+        pragma(&mut sql, table);
+        sql.push(" UNION ALL SELECT ").bind(number);
+        sql.push(", 'unique', name, NULL, NULL, NULL FROM pragma_index_list");
+        pragma(&mut sql, table);
+        sql.push(" WHERE \"unique\" = 1 AND origin <> 'pk'");
+    }
+    sql
+}
+
+/// `(table[, schema])`.
+fn pragma(sql: &mut Sql, table: Name) {
+    sql.push("(").bind(table.table);
     if let Some(schema) = table.schema {
         sql.push(", ").bind(schema);
     }
     sql.push(")");
-    sql
 }
 
-/// The columns of a table, or a difference where there is no such table.
-fn columns_of(
-    connection: &mut SqliteConnection,
-    table: Name,
-    found: &mut Vec<Difference>,
-) -> Result<Option<Columns>, Error> {
-    let sql = pragma(
-        "SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo",
-        table,
-    );
-    let mut columns = Columns::new();
-    sql::for_each_row(connection, &sql, |row| {
-        if let [Value::Text(name), Value::Text(declared), not_null, key] = &values(row, 0, 4)[..] {
-            let is_set = |value: &Value| !matches!(value, Value::Integer(0));
-            let stored = Stored {
-                declared: declared.clone(),
-                not_null: is_set(not_null),
-                primary_key: is_set(key),
-            };
-            columns.insert(name.clone(), stored);
-        }
-        Ok::<_, Error>(())
-    })?;
-    if columns.is_empty() {
-        found.push(Difference::MissingTable {
-            table: table.table.to_owned(),
-        });
-        return Ok(None);
-    }
-    Ok(Some(columns))
-}
-
-fn missing<'n>(
-    table: Name,
-    columns: &Columns,
-    wanted: impl IntoIterator<Item = &'n str>,
-    found: &mut Vec<Difference>,
-) {
-    found.extend(
-        wanted
-            .into_iter()
-            .filter(|column| !columns.contains_key(*column))
-            .map(|column| Difference::MissingColumn {
-                table: table.table.to_owned(),
-                column: column.to_owned(),
-            }),
-    );
-}
-
-/// Only `INTEGER PRIMARY KEY` numbers rows by itself; `BIGINT PRIMARY KEY` does not.
-fn compare_numbering(table: Name, history: &Columns, found: &mut Vec<Difference>) {
-    let numbers = |id: &Stored| id.primary_key && id.declared.eq_ignore_ascii_case("INTEGER");
-    if history.get("history_id").is_some_and(|id| !numbers(id)) {
-        found.push(Difference::NotNumbered {
-            table: table.table.to_owned(),
-        });
-    }
-}
-
-fn unique_indexes(
-    connection: &mut SqliteConnection,
-    table: Name,
-    found: &mut Vec<Difference>,
-) -> Result<(), Error> {
-    let mut sql = pragma("SELECT name FROM pragma_index_list", table);
-    sql.push(" WHERE \"unique\" = 1 AND origin <> 'pk'");
-    sql::for_each_row(connection, &sql, |row| {
-        let index = values(row, 0, 1)
-            .pop()
-            .and_then(Value::into_text)
-            .unwrap_or_default();
-        found.push(Difference::Unique {
-            table: table.table.to_owned(),
-            index,
-        });
-        Ok::<_, Error>(())
-    })?;
-    Ok(())
-}
-
-/// Where there can be no value, the history column must say so.
-fn compare_nullability(
-    table: &TrackedTable,
-    base: &Columns,
-    history: &Columns,
-    found: &mut Vec<Difference>,
-) {
-    let can_be_null = |column: &&TrackedColumn| {
-        base.get(column.name)
-            .is_some_and(|stored| !stored.not_null && !stored.primary_key)
-    };
-    let kept = table
-        .columns
-        .iter()
-        .filter(can_be_null)
-        .map(|column| column.history_name);
-    for column in kept.chain(NULLABLE_ATTRIBUTION_COLUMNS) {
-        if history.get(column).is_some_and(|stored| stored.not_null) {
-            let (table, column) = (table.history.table.to_owned(), column.to_owned());
-            found.push(Difference::NotNull { table, column });
-        }
-    }
-}
-
-/// Not every change has a user, a task, a reason.
-const NULLABLE_ATTRIBUTION_COLUMNS: [&str; 6] = [
-    "history_user",
-    "history_client",
-    "history_organization",
-    "history_task",
-    "history_reason",
-    "history_context",
-];
-
-/// The type of a column must store what its declaration in Rust holds, unchanged; and the history column must store
-/// values as the base column does, or they come back changed.
-fn compare_types(
-    table: &TrackedTable,
-    base: &Columns,
-    history: &Columns,
-    found: &mut Vec<Difference>,
-) {
-    for column in &table.columns {
-        let Some(here) = base.get(column.name) else {
-            continue;
-        };
-        if !fits(column.kind, affinity(&here.declared)) {
-            found.push(Difference::WrongType {
-                table: table.name.table.to_owned(),
-                column: column.name.to_owned(),
-                found: here.declared.clone(),
-                expected: format!("its declaration, {:?}", column.kind).to_lowercase(),
-            });
-            continue;
-        }
-        let Some(there) = history.get(column.history_name) else {
-            continue;
-        };
-        if affinity(&here.declared) != affinity(&there.declared) {
-            found.push(Difference::WrongType {
-                table: table.history.table.to_owned(),
-                column: column.history_name.to_owned(),
-                found: there.declared.clone(),
-                expected: format!(
-                    "`{}.{}`, which is `{}`",
-                    table.name.table, column.name, here.declared
-                ),
-            });
-        }
-    }
-}
-
-fn fits(kind: ValueKind, affinity: Affinity) -> bool {
+pub(super) fn fits(kind: ValueKind, declared: &str) -> bool {
     use Affinity::{Blob, Integer, Numeric, Real, Text};
+    let affinity = affinity(declared);
     match kind {
         ValueKind::Bool | ValueKind::Integer => matches!(affinity, Integer | Numeric),
-        ValueKind::Float => matches!(affinity, Real | Numeric),
+        ValueKind::Float | ValueKind::Numeric => matches!(affinity, Real | Numeric),
         ValueKind::Text => matches!(affinity, Text | Blob),
         ValueKind::Binary => affinity == Blob,
         ValueKind::Json => matches!(affinity, Text | Blob | Numeric),
         ValueKind::Other => true,
+    }
+}
+
+/// The type of a history column, with a blank before it. Where the declaration does not tell how the tracked table stores
+/// values, it is none: such a column takes every value as it is.
+pub(super) const fn type_of(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Bool => " BOOLEAN",
+        ValueKind::Integer => " BIGINT",
+        ValueKind::Float => " DOUBLE",
+        ValueKind::Text => " TEXT",
+        ValueKind::Binary => " BLOB",
+        ValueKind::Numeric | ValueKind::Json | ValueKind::Other => "",
+    }
+}
+
+/// Whether a history column of one type stores each value as a base column of the other does.
+pub(super) fn holds(base: &str, history: &str) -> bool {
+    match (affinity(base), affinity(history)) {
+        // It takes every value as it is.
+        (_, Affinity::Blob) => true,
+        // These two store alike.
+        (Affinity::Integer, Affinity::Numeric) | (Affinity::Numeric, Affinity::Integer) => true,
+        (base, history) => base == history,
     }
 }
 

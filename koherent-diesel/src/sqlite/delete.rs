@@ -3,22 +3,23 @@
 use diesel::SqliteConnection;
 use koherent_core::ChangeKind;
 
-use super::Touched;
-use super::change::Deleted;
-use super::history::{Stamp, complete};
-use super::returning::{Returning, hand_on};
-use super::sql::{self, Sql};
+use super::run::{Stamp, Touched};
+use super::statement::{Returning, execute, for_each_row, values};
+use super::value::Value;
+use super::work::Sql;
 use crate::error::Error;
+use crate::positional::history::{complete, not_written};
+use crate::sql::Write as _;
 use crate::table::TrackedTable;
 
 pub(super) fn run(
     connection: &mut SqliteConnection,
     stamp: &Stamp,
-    delete: &Deleted,
-    returning: &mut Option<Returning<'_>>,
+    table: &'static TrackedTable,
+    filter: &Sql,
+    returning: &mut Returning<'_>,
 ) -> Result<Touched, Error> {
-    let table = delete.table;
-    let written = stamp.record_filtered(connection, table, ChangeKind::Delete, &delete.filter)?;
+    let written = record_filtered(connection, stamp, table, filter)?;
     if written.count == 0 {
         return Ok(Touched {
             rows: 0,
@@ -31,29 +32,69 @@ pub(super) fn run(
     sql.push("DELETE FROM ").table(table.name).push(" WHERE (");
     sql.identifiers("", table.key.iter().copied())
         .push(") IN (SELECT ");
-    sql.identifiers("", key_in_history(table))
+    sql.identifiers("", table.key_in_history())
         .push(" FROM ")
         .table(table.history);
-    sql.push(" WHERE `history_id` BETWEEN ")
-        .bind(written.first)
-        .push(" AND ")
-        .bind(written.last)
-        .push(")");
-    let rows = match returning {
-        Some(wanted) => {
-            sql.push(" RETURNING ").append(wanted.columns);
-            sql::for_each_row(connection, &sql, |row| hand_on(row, 0, returning))?
+    sql.push(" WHERE `history_id` BETWEEN ").bind(written.first);
+    sql.push(" AND ").bind(written.last).push(")");
+    let rows = match returning.columns {
+        Some(columns) => {
+            sql.push(" RETURNING ").append(columns);
+            for_each_row(connection, &sql, |row| returning.hand_on(row, 0))?
         }
-        None => sql::execute(connection, &sql)?,
+        None => execute(connection, &sql)?,
     };
     let recorded = complete(table, rows, written.count)?;
     Ok(Touched { rows, recorded })
 }
 
-/// The names that the key columns have in the history table.
-fn key_in_history(table: &TrackedTable) -> impl Iterator<Item = &'static str> {
-    table.key.iter().map(|key| {
-        let column = table.columns.iter().find(|column| column.name == *key);
-        column.map_or(*key, |column| column.history_name)
+/// Writes one entry for each row that the filter finds, and says which ids they have.
+fn record_filtered(
+    connection: &mut SqliteConnection,
+    stamp: &Stamp,
+    table: &'static TrackedTable,
+    filter: &Sql,
+) -> Result<Written, Error> {
+    let mut sql = stamp.insert_select(table, ChangeKind::Delete);
+    sql.append(filter).push(" RETURNING `history_id`");
+    let mut written = Written {
+        count: 0,
+        first: i64::MAX,
+        last: i64::MIN,
+    };
+    let mut numbered = true;
+    for_each_row(connection, &sql, |row| {
+        match values(row, 0, 1)[..] {
+            [Value::Integer(id)] => written.add(id),
+            _ => numbered = false,
+        }
+        Ok(())
     })
+    .map_err(|source| not_written(table, source))?;
+    if numbered {
+        Ok(written)
+    } else {
+        Err(Error::HistoryNotNumbered {
+            table: table.name(),
+        })
+    }
+}
+
+/// Entries that were just written by one statement.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    /// How many.
+    count: usize,
+    /// The least `history_id` of them.
+    first: i64,
+    /// The greatest.
+    last: i64,
+}
+
+impl Written {
+    fn add(&mut self, id: i64) {
+        self.count += 1;
+        self.first = self.first.min(id);
+        self.last = self.last.max(id);
+    }
 }

@@ -3,34 +3,31 @@
 use diesel::SqliteConnection;
 use koherent_core::ChangeKind;
 
-use super::Touched;
-use super::change::Inserted;
-use super::history::Stamp;
-use super::returning::{Returning, hand_on};
-use super::sql::{self, values};
+use super::run::{Touched, record_keys};
+use super::statement::{Returning, for_each_row, values};
+use super::work::Sql;
 use crate::error::Error;
+use crate::sql::Write as _;
+use crate::table::TrackedTable;
 
 pub(super) fn run(
     connection: &mut SqliteConnection,
-    stamp: &Stamp,
-    insert: &Inserted,
-    returning: &mut Option<Returning<'_>>,
+    stamp: &super::run::Stamp,
+    table: &'static TrackedTable,
+    statements: impl ExactSizeIterator<Item = Sql>,
+    returning: &mut Returning<'_>,
 ) -> Result<Touched, Error> {
-    let table = insert.table;
-    let mut keys = Vec::with_capacity(insert.statements.len());
-    for statement in &insert.statements {
-        let mut sql = statement.clone();
+    let mut keys = Vec::with_capacity(statements.len());
+    for mut sql in statements {
         sql.push(" RETURNING ")
             .identifiers("", table.key.iter().copied());
-        if let Some(returning) = returning {
-            sql.push(", ").append(returning.columns);
-        }
-        sql::for_each_row(connection, &sql, |row| {
+        returning.push(&mut sql);
+        for_each_row(connection, &sql, |row| {
             keys.push(values(row, 0, table.key.len()));
-            hand_on(row, table.key.len(), returning)
+            returning.hand_on(row, table.key.len())
         })?;
     }
     let rows = keys.len();
-    let recorded = stamp.record_keys(connection, table, ChangeKind::Create, keys)?;
+    let recorded = record_keys(connection, stamp, table, ChangeKind::Create, keys)?;
     Ok(Touched { rows, recorded })
 }

@@ -2,103 +2,52 @@
 
 use diesel::SqliteConnection;
 use diesel::result::Error as DieselError;
-use koherent_core::{Organization, Task};
 
-use super::sql::{self, Sql, values};
+use super::statement::{execute, for_each_row, values};
 use super::types::date_text;
 use super::value::Value;
+use super::work::Sql;
 use crate::error::Error;
+use crate::positional::history::compare_task;
 use crate::record::Recorder;
 use crate::schema::TASK_COLUMNS;
+use crate::sql::Write as _;
+use crate::stamp::task_row;
 
 /// Makes sure that the task of an attribution has its row, and that it is the one this attribution means.
 pub(super) fn ensure(connection: &mut SqliteConnection, recorder: &Recorder) -> Result<(), Error> {
-    let attribution = &recorder.attribution;
-    let Some(task) = attribution.task() else {
+    let Some(task) = recorder.unknown_task() else {
         return Ok(());
     };
-    let organization = attribution.organization();
-    if recorder.tasks.knows(task, organization) {
-        return Ok(());
-    }
-    let row = task_row(task, organization, date_text(recorder.now()));
+    let row = task_row(task, recorder.attribution.organization());
     let mut insert = Sql::new();
     insert
         .push("INSERT INTO `koherent_task` (")
         .identifiers("", TASK_COLUMNS);
     insert
         .push(") VALUES (")
-        .bind_all(row.clone())
+        .bind_all(row.iter().cloned().map(Value::from))
+        .push(", ");
+    insert
+        .bind(date_text(recorder.now()))
         .push(") ON CONFLICT DO NOTHING");
-    let inserted = sql::execute(connection, &insert).map_err(Error::TaskNotWritten)?;
-    if inserted == 1 {
-        Ok(())
-    } else {
-        compare(connection, task, &row)
+    if execute(connection, &insert).map_err(Error::TaskNotWritten)? == 1 {
+        return Ok(());
     }
-}
 
-/// Remembers that the task's row is committed.
-pub(super) fn learn(recorder: &Recorder) {
-    if let Some(task) = recorder.attribution.task() {
-        recorder
-            .tasks
-            .learn(task, recorder.attribution.organization());
-    }
-}
-
-/// The values of [`TASK_COLUMNS`].
-fn task_row(
-    task: &Task,
-    organization: Option<&Organization>,
-    created_at: String,
-) -> [Value; TASK_COLUMNS.len()] {
-    [
-        task.task_id.as_str().into(),
-        task.parent_task_id.as_ref().map(|id| id.as_str()).into(),
-        task.root_task_id.as_str().into(),
-        task.assigner.as_str().into(),
-        task.caller.as_str().into(),
-        task.agent.as_str().into(),
-        task.agent_client_id.as_str().into(),
-        task.issuer.as_str().into(),
-        task.token_id.as_str().into(),
-        task.args_hash.as_str().into(),
-        task.args_hash_algorithm.as_str().into(),
-        organization
-            .map(|organization| organization.as_str())
-            .into(),
-        created_at.into(),
-    ]
-}
-
-/// Compares the row that is there with the one that would have been written. A task may come with a new token, so the
-/// token's id may differ; but no token may serve two tasks.
-fn compare(
-    connection: &mut SqliteConnection,
-    task: &Task,
-    row: &[Value; TASK_COLUMNS.len()],
-) -> Result<(), Error> {
     let mut select = Sql::new();
     select
         .push("SELECT ")
         .identifiers("", TASK_COLUMNS)
-        .push(" FROM `koherent_task` WHERE ");
-    select.push("`task_id` = ").bind(task.task_id.as_str());
+        .push(" FROM `koherent_task` WHERE `task_id` = ");
     select
+        .bind(task.task_id.as_str())
         .push(" OR `token_id` = ")
         .bind(task.token_id.as_str());
-    let found = sql::for_each_row(connection, &select, |stored| {
-        let stored = values(stored, 0, TASK_COLUMNS.len());
-        if stored[0] != row[0] {
-            return Err(Error::TokenReused);
-        }
-        for (at, field) in TASK_COLUMNS.iter().enumerate() {
-            if !matches!(*field, "token_id" | "created_at") && stored[at] != row[at] {
-                return Err(Error::TaskMismatch { field });
-            }
-        }
-        Ok(())
+    let found = for_each_row(connection, &select, |stored| {
+        let stored = values(stored, 0, row.len());
+        let stored: Vec<_> = stored.into_iter().map(Value::into_text).collect();
+        compare_task(&stored, &row)
     })?;
     // Neither inserted nor there: something in the database swallowed it.
     if found == 0 {

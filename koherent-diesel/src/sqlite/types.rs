@@ -8,6 +8,7 @@ use diesel::sql_types::Text;
 use diesel::sqlite::{Sqlite, SqliteValue};
 use uuid::Uuid;
 
+use crate::snapshot::date_from_text;
 use crate::sql_types::{HistoryContext, HistoryDate, HistoryTransaction};
 
 /// Six digits always, so that the order of the text is the order of the time.
@@ -15,10 +16,6 @@ const DATE_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.6f+00:00";
 
 pub(super) fn date_text(date: DateTime<Utc>) -> String {
     date.format(DATE_FORMAT).to_string()
-}
-
-pub(super) fn date_from_text(text: &str) -> Result<DateTime<Utc>, chrono::ParseError> {
-    DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z").map(Into::into)
 }
 
 fn read(value: SqliteValue<'_, '_, '_>) -> deserialize::Result<String> {

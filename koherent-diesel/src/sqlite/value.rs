@@ -1,12 +1,13 @@
 //! A value as SQLite stores it, whatever its declared type (<https://www.sqlite.org/datatype3.html>).
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 
 use diesel::sqlite::{SqliteType, SqliteValue};
 
 /// One of SQLite's five storage classes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+#[expect(unnameable_types, reason = "it is how this crate reads rows")]
+pub enum Value {
     Null,
     Integer(i64),
     Real(f64),
@@ -78,24 +79,10 @@ impl<T: Into<Self>> From<Option<T>> for Value {
     }
 }
 
-/// Tells whether two rows hold the same values without keeping them: 128 bits under keys that nobody knows, so that no
-/// two rows can be made to look alike.
-#[derive(Debug, Default)]
-pub(crate) struct Fingerprints(RandomState, RandomState);
-
-/// What stands for the values of one row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint(u64, u64);
-
-impl Fingerprints {
-    pub(crate) fn of(&self, values: &[Value]) -> Fingerprint {
-        Fingerprint(self.0.hash_one(values), self.1.hash_one(values))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::positional::fingerprint::Fingerprints;
 
     #[test]
     fn values_that_are_stored_differently_have_other_fingerprints() {

@@ -117,7 +117,7 @@ impl Database {
             .unwrap();
         connection.batch_execute(DDL).unwrap();
         connection
-            .run_pending_migrations(koherent_diesel::sqlite::MIGRATIONS)
+            .run_pending_migrations(koherent_diesel::MIGRATIONS)
             .unwrap();
         database
     }

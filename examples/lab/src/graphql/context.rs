@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use koherent_core::{Attribution, ErrorCode};
-use koherent_diesel::{AuditedConnection, AuditedPool, PooledConnection};
+use koherent_diesel::{AuditedConnection, AuditedPool, ConnectionPool};
 use koherent_juniper::{Error, ProvenanceContext};
 use koherent_tower::AccessVerifier;
+
+use crate::database::{LabPool, Pool};
 
 /// The context of one request, or of one websocket.
 #[derive(Debug, Clone)]
 pub struct Lab {
     /// The connections.
-    pub pool: AuditedPool,
+    pub pool: LabPool,
     /// Whose request this is, and under which task.
     pub attribution: Attribution,
     /// How it came.
@@ -35,13 +37,15 @@ pub enum Channel {
 impl juniper::Context for Lab {}
 
 impl ProvenanceContext for Lab {
-    fn pool(&self) -> &AuditedPool {
+    type Pool = Pool;
+
+    fn pool(&self) -> &AuditedPool<Pool> {
         &self.pool
     }
 }
 
 /// A connection of the pool that knows whose changes it makes.
-pub(super) type Connection = AuditedConnection<PooledConnection>;
+pub(super) type Connection = AuditedConnection<<Pool as ConnectionPool>::Connection>;
 
 impl Lab {
     /// A connection to read with.

@@ -1,18 +1,22 @@
-//! The schema: samples, and the provenance of each.
+//! The schema: samples, measurements and tags, and the provenance of each.
 
 mod context;
 mod json;
+mod measurement;
 mod mutation;
 mod query;
 mod sample;
+mod tag;
 
 use juniper::{EmptySubscription, RootNode};
 
 pub use context::{Channel, Lab};
 pub use json::Json;
+pub use measurement::MeasurementNode;
 pub use mutation::Mutation;
 pub use query::{OffsetPaginationInput, Query};
 pub use sample::SampleNode;
+pub use tag::TagNode;
 
 /// The whole schema.
 pub type Schema = RootNode<Query, Mutation, EmptySubscription<Lab>>;

@@ -1,15 +1,17 @@
 //! Changing: each change and its history row are one transaction, under the request's attribution.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use diesel::prelude::*;
-use juniper::{ID, Nullable, graphql_object};
+use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
+use juniper::{GraphQLInputObject, ID, Nullable, graphql_object};
 use koherent_core::{Clock, ErrorCode, SystemClock};
 use koherent_juniper::Error;
 
+use super::context::Connection;
 use super::query::number;
-use super::{Json, Lab, SampleNode};
-use crate::model::{NewSample, Sample, SampleChanges};
-use crate::schema::samples;
+use super::{Json, Lab, MeasurementNode, SampleNode};
+use crate::model::{Measurement, NewMeasurement, NewSample, Sample, SampleChanges};
+use crate::schema::{measurements, sample_tags, samples, tags};
 
 /// The root of mutations.
 #[derive(Debug, Clone, Copy)]
@@ -27,18 +29,13 @@ impl Mutation {
         mass: Option<f64>,
         metadata: Option<Json>,
     ) -> Result<SampleNode, Error> {
-        let owner = match (owner, context.attribution.user()) {
-            (Some(owner), _) => owner,
-            (None, Some(user)) => user.to_string(),
-            (None, None) => return Err(UNKNOWN_OWNER),
-        };
         let new = NewSample {
             name,
             note,
-            owner,
+            owner: owner_or_caller(context, owner)?,
             mass,
             metadata: metadata.map(|json| json.0),
-            created_at: DateTime::<Utc>::from(SystemClock.now()).trunc_subsecs(6),
+            created_at: now(),
             storage_code: storage_code()?,
         };
         let mut conn = context.connection_for_change().await?;
@@ -48,6 +45,106 @@ impl Mutation {
             .get_result::<Sample>()
             .await?;
         Ok(SampleNode::present(created))
+    }
+
+    /// Registers many samples at once: those that are described, or as many as are asked for, called "sample 1" and so
+    /// on. At most 10,000.
+    async fn create_samples(
+        context: &Lab,
+        count: Option<i32>,
+        inputs: Option<Vec<SampleInput>>,
+    ) -> Result<Vec<SampleNode>, Error> {
+        let inputs = match (count, inputs) {
+            (None, Some(inputs)) => inputs,
+            (Some(count), None) => (1..=count).map(SampleInput::numbered).collect(),
+            _ => return Err(COUNT_OR_INPUTS),
+        };
+        if inputs.len() > MAX_SAMPLES || count.is_some_and(i32::is_negative) {
+            return Err(TOO_MANY_SAMPLES);
+        }
+        let created_at = now();
+        let new = inputs
+            .into_iter()
+            .map(|input| {
+                Ok(NewSample {
+                    name: input.name,
+                    note: input.note,
+                    owner: owner_or_caller(context, input.owner)?,
+                    mass: input.mass,
+                    metadata: input.metadata.map(|json| json.0),
+                    created_at,
+                    storage_code: storage_code()?,
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let mut conn = context.connection_for_change().await?;
+        let created = conn
+            .audited_insert(samples::table, &new)
+            .returning(Sample::as_returning())
+            .get_results::<Sample>()
+            .await?;
+        Ok(created.into_iter().map(SampleNode::present).collect())
+    }
+
+    /// Notes what was measured of a sample.
+    async fn add_measurement(
+        context: &Lab,
+        sample_id: ID,
+        kind: String,
+        value: f64,
+        unit: String,
+    ) -> Result<MeasurementNode, Error> {
+        let new = NewMeasurement {
+            sample_id: number(&sample_id).ok_or(diesel::result::Error::NotFound)?,
+            kind: &kind,
+            value,
+            unit: &unit,
+        };
+        let mut conn = context.connection_for_change().await?;
+        let added = conn
+            .audited_insert(measurements::table, &new)
+            .get_result::<Measurement>()
+            .await?;
+        Ok(MeasurementNode(added))
+    }
+
+    /// Marks a sample. A tag that nobody used before is made; a sample that has it already stays as it is.
+    async fn tag_sample(context: &Lab, id: ID, label: String) -> Result<SampleNode, Error> {
+        let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
+        let mut conn = context.connection_for_change().await?;
+        conn.transaction(async |conn| {
+            let sample = present(conn, id).await?;
+            let tag = tags::label.eq(&label);
+            let make = diesel::insert_into(tags::table).values(tag);
+            conn.audited_upsert(make.on_conflict_do_nothing())
+                .execute()
+                .await?;
+            let find = tags::table.filter(tags::label.eq(&label));
+            let tag: i64 = find.select(tags::id).first(conn).await?;
+            let link = (sample_tags::sample_id.eq(id), sample_tags::tag_id.eq(tag));
+            let link = diesel::insert_into(sample_tags::table).values(link);
+            conn.audited_upsert(link.on_conflict_do_nothing())
+                .execute()
+                .await?;
+            Ok(SampleNode::present(sample))
+        })
+        .await
+    }
+
+    /// Takes a mark off a sample. The tag itself stays.
+    async fn untag_sample(context: &Lab, id: ID, label: String) -> Result<SampleNode, Error> {
+        let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
+        let mut conn = context.connection_for_change().await?;
+        conn.transaction(async |conn| {
+            let sample = present(conn, id).await?;
+            let tag = tags::table.filter(tags::label.eq(&label));
+            let links = sample_tags::table
+                .filter(sample_tags::sample_id.eq(id))
+                .filter(sample_tags::tag_id.eq_any(tag.select(tags::id)));
+            conn.audited_delete(links).execute().await?;
+            Ok(SampleNode::present(sample))
+        })
+        .await
     }
 
     #[expect(
@@ -91,7 +188,7 @@ impl Mutation {
         ))
     }
 
-    /// Deletes a sample, and shows it as it was. Its provenance stays.
+    /// Deletes a sample with its measurements and marks, and shows it as it was. Their provenance stays.
     async fn delete_sample(
         context: &Lab,
         id: ID,
@@ -99,18 +196,91 @@ impl Mutation {
     ) -> Result<SampleNode, Error> {
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
         let mut conn = context.connection_for_change().await?;
-        let mut delete = conn.audited_delete(samples::table.find(id));
-        if let Some(reason) = reason {
-            delete = delete.reason(&reason);
-        }
-        Ok(SampleNode::gone(
-            delete
-                .returning(Sample::as_returning())
-                .get_result::<Sample>()
-                .await?,
-        ))
+        let reason = reason.as_deref();
+        conn.transaction(async |conn| {
+            let marks = sample_tags::table.filter(sample_tags::sample_id.eq(id));
+            let mut delete = conn.audited_delete(marks);
+            if let Some(reason) = reason {
+                delete = delete.reason(reason);
+            }
+            delete.execute().await?;
+            let measured = measurements::table.filter(measurements::sample_id.eq(id));
+            let mut delete = conn.audited_delete(measured);
+            if let Some(reason) = reason {
+                delete = delete.reason(reason);
+            }
+            delete.execute().await?;
+            let mut delete = conn.audited_delete(samples::table.find(id));
+            if let Some(reason) = reason {
+                delete = delete.reason(reason);
+            }
+            let gone = delete.returning(Sample::as_returning());
+            Ok(SampleNode::gone(gone.get_result::<Sample>().await?))
+        })
+        .await
     }
 }
+
+/// A sample to be registered.
+#[derive(Debug, GraphQLInputObject)]
+pub(crate) struct SampleInput {
+    /// What it is called.
+    name: String,
+    /// What else there is to say.
+    note: Option<String>,
+    /// Whose it is; without it, it belongs to whoever registers it.
+    owner: Option<String>,
+    /// In milligrams.
+    mass: Option<f64>,
+    /// Whatever the instruments say.
+    metadata: Option<Json>,
+}
+
+impl SampleInput {
+    fn numbered(number: i32) -> Self {
+        Self {
+            name: format!("sample {number}"),
+            note: None,
+            owner: None,
+            mass: None,
+            metadata: None,
+        }
+    }
+}
+
+/// How many samples one mutation registers at most.
+const MAX_SAMPLES: usize = 10_000;
+
+fn owner_or_caller(context: &Lab, owner: Option<String>) -> Result<String, Error> {
+    match (owner, context.attribution.user()) {
+        (Some(owner), _) => Ok(owner),
+        (None, Some(user)) => Ok(user.to_string()),
+        (None, None) => Err(UNKNOWN_OWNER),
+    }
+}
+
+/// Now, to the microsecond: no database keeps more.
+fn now() -> DateTime<Utc> {
+    DateTime::<Utc>::from(SystemClock.now()).trunc_subsecs(6)
+}
+
+/// The sample of that number.
+async fn present(conn: &mut Connection, id: i64) -> Result<Sample, Error> {
+    let find = samples::table.find(id).select(Sample::as_select());
+    Ok(find.first(conn).await?)
+}
+
+const COUNT_OR_INPUTS: Error = Error::refused(
+    ErrorCode::BadRequest,
+    "COUNT_OR_INPUTS",
+    "Say how many samples, or describe them: give `count` or `inputs`.",
+);
+
+const TOO_MANY_SAMPLES: Error = Error::refused(
+    ErrorCode::BadRequest,
+    "TOO_MANY_SAMPLES",
+    "Ask for 0 to 10,000 samples at once.",
+);
 
 const UNKNOWN_OWNER: Error = Error::refused(
     ErrorCode::BadRequest,

@@ -1,12 +1,14 @@
 //! `Sample`.
 
 use chrono::{DateTime, Utc};
+use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+use diesel_async::RunQueryDsl as _;
 use juniper::{ID, graphql_object};
-use koherent_juniper::{ProvenanceResult, provenance};
+use koherent_juniper::{Error, ProvenanceResult, provenance};
 
-use super::{Json, Lab};
-use crate::model::Sample;
-use crate::schema::samples;
+use super::{Json, Lab, MeasurementNode, TagNode};
+use crate::model::{Measurement, Sample, Tag};
+use crate::schema::{measurements, sample_tags, samples, tags};
 
 /// A sample as GraphQL shows it.
 #[derive(Debug)]
@@ -74,6 +76,31 @@ impl SampleNode {
     /// Whether it is gone; the other fields are then what they were last.
     fn deleted(&self) -> bool {
         self.deleted
+    }
+
+    /// What was measured of it, in the order of the measurements' numbers.
+    async fn measurements(&self, context: &Lab) -> Result<Vec<MeasurementNode>, Error> {
+        let mut conn = context.connection().await?;
+        let found = measurements::table
+            .filter(measurements::sample_id.eq(self.sample.id))
+            .order(measurements::id)
+            .select(Measurement::as_select())
+            .load(&mut conn)
+            .await?;
+        Ok(found.into_iter().map(MeasurementNode).collect())
+    }
+
+    /// What it is marked with, in alphabetical order.
+    async fn tags(&self, context: &Lab) -> Result<Vec<TagNode>, Error> {
+        let mut conn = context.connection().await?;
+        let found = sample_tags::table
+            .inner_join(tags::table)
+            .filter(sample_tags::sample_id.eq(self.sample.id))
+            .order(tags::label)
+            .select(Tag::as_select())
+            .load(&mut conn)
+            .await?;
+        Ok(found.into_iter().map(TagNode).collect())
     }
 
     /// Who changed it, through which client, under which task, and what exactly; newest first.

@@ -1,17 +1,27 @@
-//! The database file: opened, migrated and checked at start; then a pool of audited connections.
+//! SQLite: one file.
 
 use anyhow::{Context, Result, bail};
 use diesel::{Connection, SqliteConnection};
-use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, deadpool};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use koherent_diesel::{Audited, AuditedPool, Difference, check};
+use koherent_diesel::{AuditedPool, check};
 
-use crate::schema::samples;
+use super::{LabPool, expect_none, tracked};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// The pool of bare connections.
+pub type Pool = deadpool::Pool<SyncConnectionWrapper<SqliteConnection>>;
+
+/// The file that the lab makes unless told otherwise.
+pub const DEFAULT_URL: &str = "lab.db";
+
+/// The SQL type of moments.
+pub mod moment {
+    pub use diesel::sql_types::TimestamptzSqlite as Moment;
+}
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// A commit is on disk before it is acknowledged, readers never wait for the writer, and writers wait for each other.
 const PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -20,12 +30,18 @@ const PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; P
 /// Connections at most: SQLite writes one transaction at a time, the others read.
 const POOL_SIZE: usize = 8;
 
-/// The file that a database URL means: `sqlite://FILE` or a plain path.
+/// What the development key of a database is named after: its file.
 ///
 /// # Errors
 ///
 /// Where it is the URL of another database.
-pub fn file_of(url: &str) -> Result<&str> {
+pub fn key_name(url: &str) -> Result<String> {
+    if url.starts_with("postgres") && url.contains("://") {
+        bail!(
+            "this lab is built for SQLite: give `sqlite://FILE` or a path with --database-url, or build it for PostgreSQL, \
+             `cargo run -p lab --no-default-features --features postgres`"
+        );
+    }
     let file = url.strip_prefix("sqlite://").unwrap_or(url);
     if file.contains("://") || file.starts_with("sqlite:") {
         bail!("`{url}` is no SQLite database: give `sqlite://FILE` or a path with --database-url");
@@ -33,7 +49,7 @@ pub fn file_of(url: &str) -> Result<&str> {
     if file.is_empty() || file == ":memory:" {
         bail!("`{url}` names no file: give `sqlite://FILE` or a path with --database-url");
     }
-    Ok(file)
+    Ok(file.to_owned())
 }
 
 /// Opens the file, brings it up to date, and checks that it has what the declared tables need.
@@ -41,37 +57,28 @@ pub fn file_of(url: &str) -> Result<&str> {
 /// # Errors
 ///
 /// Where it cannot be opened, migrated, or differs from the declarations; the message says what to do.
-pub fn open(url: &str) -> Result<AuditedPool> {
-    let file = file_of(url)?.to_owned();
+#[expect(clippy::unused_async, reason = "other engines wait for their server")]
+pub async fn open(url: &str) -> Result<LabPool> {
+    let file = key_name(url)?;
     let mut connection = SqliteConnection::establish(&file).with_context(|| {
         format!("cannot open the database `{file}`: is its folder there and writable? Choose another with --database-url")
     })?;
     migrate(&mut connection)
         .with_context(|| format!("cannot bring the database `{file}` up to date"))?;
-    let differences = check(&mut connection, [samples::table::tracked()])
-        .with_context(|| format!("cannot check the database `{file}`"))?;
-    if !differences.is_empty() {
-        let lines: Vec<_> = differences.iter().map(Difference::to_string).collect();
-        bail!(
-            "the database `{file}` does not fit this lab: {}",
-            lines.join("; ")
-        );
-    }
+    expect_none(check(&mut connection, tracked()), &file)?;
     Ok(AuditedPool::new(pool(file)?))
 }
 
 fn migrate(connection: &mut SqliteConnection) -> Result<()> {
     use diesel::connection::SimpleConnection as _;
     connection.batch_execute(PRAGMAS)?;
-    for migrations in [koherent_diesel::sqlite::MIGRATIONS, MIGRATIONS] {
-        connection
-            .run_pending_migrations(migrations)
-            .map_err(|error| anyhow::anyhow!(error))?;
-    }
+    connection
+        .run_pending_migrations(koherent_diesel::MIGRATIONS.and(MIGRATIONS))
+        .map_err(|error| anyhow::anyhow!(error))?;
     Ok(())
 }
 
-fn pool(file: String) -> Result<Pool<SyncConnectionWrapper<SqliteConnection>>> {
+fn pool(file: String) -> Result<Pool> {
     let mut config = ManagerConfig::default();
     config.custom_setup = Box::new(|file| {
         let file = file.to_owned();

@@ -1,0 +1,63 @@
+//! The database: brought up to date and checked at start; then a pool of audited connections.
+//!
+//! The engine is chosen when the lab is built: SQLite, or PostgreSQL with `--no-default-features --features postgres`.
+
+#[cfg(not(feature = "sqlite"))]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use anyhow::{Context, Result, bail};
+use koherent_diesel::{Audited, AuditedPool, Difference};
+
+#[cfg(not(feature = "sqlite"))]
+pub use postgres::{DEFAULT_URL, Pool, key_name, moment, open};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{DEFAULT_URL, Pool, key_name, moment, open};
+
+use crate::schema::{measurements, sample_tags, samples, tags};
+
+/// Connections that know whose changes they make.
+pub type LabPool = AuditedPool<Pool>;
+
+/// The audited tables.
+fn tracked() -> [&'static koherent_diesel::TrackedTable; 4] {
+    [
+        samples::table::tracked(),
+        measurements::table::tracked(),
+        tags::table::tracked(),
+        sample_tags::table::tracked(),
+    ]
+}
+
+/// Fails where the database has something else than what is declared.
+fn expect_none(
+    differences: Result<Vec<Difference>, koherent_diesel::Error>,
+    database: &str,
+) -> Result<()> {
+    let differences =
+        differences.with_context(|| format!("cannot check the database `{database}`"))?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<_> = differences.iter().map(Difference::to_string).collect();
+    bail!(
+        "the database `{database}` does not fit this lab: {}",
+        lines.join("; ")
+    );
+}
+
+/// An address without its password.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    match rest.rsplit_once('@') {
+        Some((user, place)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{place}")
+        }
+        None => url.to_owned(),
+    }
+}

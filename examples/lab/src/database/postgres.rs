@@ -1,0 +1,81 @@
+//! PostgreSQL: a server somewhere.
+
+use anyhow::{Context, Result, bail};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, deadpool};
+use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use koherent_diesel::{AuditedPool, check};
+
+use super::{LabPool, expect_none, tracked, without_password};
+
+/// The pool of bare connections.
+pub type Pool = deadpool::Pool<AsyncPgConnection>;
+
+/// The database that the lab looks for unless told otherwise.
+pub const DEFAULT_URL: &str = "postgres://localhost/lab";
+
+/// The SQL type of moments.
+pub mod moment {
+    pub use diesel::sql_types::Timestamptz as Moment;
+}
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Connections at most.
+const POOL_SIZE: usize = 16;
+
+/// What the development key of a database is named after: the database.
+///
+/// # Errors
+///
+/// Where it is the URL of another engine.
+pub fn key_name(url: &str) -> Result<String> {
+    let rest = ["postgres://", "postgresql://"]
+        .into_iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    let Some(rest) = rest else {
+        bail!(
+            "`{}` is no PostgreSQL database: give `postgres://USER@HOST/DATABASE` with --database-url, or build the lab for \
+             SQLite, `cargo run -p lab`",
+            without_password(url)
+        );
+    };
+    let place = rest.split('?').next().unwrap_or_default();
+    let name = place.rsplit_once('/').map_or("", |(_, name)| name);
+    if name.is_empty() {
+        bail!(
+            "`{}` names no database: give `postgres://USER@HOST/DATABASE` with --database-url",
+            without_password(url)
+        );
+    }
+    Ok(name.to_owned())
+}
+
+/// Connects, brings the database up to date, and checks that it has what the declared tables need.
+///
+/// # Errors
+///
+/// Where no connection can be had, or the database cannot be migrated or differs from the declarations; the message says
+/// what to do.
+pub async fn open(url: &str) -> Result<LabPool> {
+    key_name(url)?;
+    let shown = without_password(url);
+    let connect = async || {
+        AsyncPgConnection::establish(url).await.with_context(|| {
+            format!("cannot connect to `{shown}`: does the server run, and the database exist? Choose another with --database-url")
+        })
+    };
+    let mut harness = AsyncMigrationHarness::new(connect().await?);
+    harness
+        .run_pending_migrations(koherent_diesel::MIGRATIONS.and(MIGRATIONS))
+        .map_err(|error| anyhow::anyhow!(error))
+        .with_context(|| format!("cannot bring the database `{shown}` up to date"))?;
+    drop(harness);
+    let mut connection = connect().await?;
+    expect_none(check(&mut connection, tracked()).await, &shown)?;
+    let pool = Pool::builder(AsyncDieselConnectionManager::new(url))
+        .max_size(POOL_SIZE)
+        .build()
+        .context("cannot build the connection pool")?;
+    Ok(AuditedPool::new(pool))
+}

@@ -1,0 +1,3 @@
+DROP FUNCTION koherent_history_incomplete;
+DROP FUNCTION koherent_admit_task;
+DROP TABLE koherent_task;

@@ -1,0 +1,60 @@
+//! The history table of a tracked table, as SQL.
+
+use crate::sql::Write;
+use crate::table::TrackedTable;
+
+/// The types of the columns that history tables have beside the kept ones, as an engine declares them.
+pub(crate) struct OwnTypes {
+    pub(crate) kind: &'static str,
+    pub(crate) date: &'static str,
+    /// Of columns that are indexed.
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+    pub(crate) transaction: &'static str,
+    pub(crate) context: &'static str,
+}
+
+/// Writes each of Koherent's own columns but `history_id`: its name, its type, and whether it can be null.
+pub(crate) fn own_columns(types: &OwnTypes) -> [(&'static str, &'static str, bool); 9] {
+    [
+        ("history_kind", types.kind, false),
+        ("history_date", types.date, false),
+        ("history_user", types.name, true),
+        ("history_client", types.text, true),
+        ("history_organization", types.text, true),
+        ("history_task", types.name, true),
+        ("history_transaction", types.transaction, false),
+        ("history_reason", types.text, true),
+        ("history_context", types.context, true),
+    ]
+}
+
+/// Writes the indexes of a history table: by row, by task, by user and by date.
+pub(crate) fn push_indexes<W: Write>(sql: &mut W, table: &TrackedTable) {
+    let key: Vec<_> = table.key_in_history().chain(["history_id"]).collect();
+    let indexes: [(&str, Vec<&str>); 4] = [
+        ("key", key),
+        ("task", vec!["history_task"]),
+        ("user", vec!["history_user", "history_date"]),
+        ("date", vec!["history_date"]),
+    ];
+    for (name, columns) in indexes {
+        let index = format!("{}_{name}", table.history.table);
+        sql.push(";\nCREATE INDEX ");
+        sql.identifier(&index).push(" ON ").table(table.history);
+        sql.push(" (").identifiers("", columns).push(")");
+    }
+    sql.push(";\n");
+}
+
+/// SQL text without values.
+pub(crate) struct Text<const QUOTE: char>(pub(crate) String);
+
+impl<const QUOTE: char> Write for Text<QUOTE> {
+    const QUOTE: char = QUOTE;
+
+    fn push(&mut self, text: &str) -> &mut Self {
+        self.0.push_str(text);
+        self
+    }
+}

@@ -1,0 +1,116 @@
+//! What Koherent needs of a database engine.
+
+use diesel::QueryResult;
+use diesel::backend::Backend;
+use diesel::query_builder::QueryFragment;
+use diesel::row::Row;
+use diesel_migrations::EmbeddedMigrations;
+use koherent_core::FieldValue;
+
+use crate::change::Audit;
+use crate::error::Error;
+use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+
+/// A database engine on which changes can be audited: `Sqlite`, `Pg` and `Mysql`, each with its feature. Sealed.
+#[diagnostic::on_unimplemented(
+    message = "changes cannot be audited on `{Self}`",
+    note = "turn on the feature of the engine: `sqlite`, `postgres`, `libpq` or `mysql` of `koherent-diesel`"
+)]
+pub trait Engine: Backend + Default + sealed::Sealed + 'static {
+    /// How to declare a `history_id` that numbers entries.
+    #[doc(hidden)]
+    const NUMBERING: &'static str;
+
+    /// Whether an insert of several rows is several statements: where there is no `DEFAULT` keyword, rows that leave out
+    /// different columns cannot share one.
+    #[doc(hidden)]
+    const ROW_BY_ROW: bool = false;
+
+    /// A part of a statement, rendered.
+    #[doc(hidden)]
+    type Part: Send + 'static;
+
+    /// Something to be done on a connection: rendered, and free of what it was made from.
+    #[doc(hidden)]
+    type Work: Send + 'static;
+
+    /// A value of a row that [`Engine::entries`] loads.
+    #[doc(hidden)]
+    type Cell;
+
+    /// Renders a part.
+    #[doc(hidden)]
+    fn render(part: &dyn QueryFragment<Self>) -> QueryResult<Self::Part>;
+
+    /// How many values it binds.
+    #[doc(hidden)]
+    fn values_in(part: &Self::Part) -> usize;
+
+    /// Whether there is nothing in it.
+    #[doc(hidden)]
+    fn is_empty(part: &Self::Part) -> bool;
+
+    /// Writes a change down.
+    #[doc(hidden)]
+    fn change(audit: Audit<Self::Part>) -> Result<Self::Work, Error>;
+
+    /// Loads the entries of a table, and their tasks, in which these columns hold the key of a row of another (or the
+    /// same) table; newest first. The columns are those of [`push_select`](crate::snapshot).
+    #[doc(hidden)]
+    fn entries(
+        table: &'static TrackedTable,
+        key_of: &TrackedTable,
+        columns: &[&'static str],
+        key: &dyn QueryFragment<Self>,
+        limit: Option<i64>,
+    ) -> Result<Self::Work, Error>;
+
+    /// Loads what the database says of these tables. The columns are those of [`Catalog::add`](crate::catalog).
+    #[doc(hidden)]
+    fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Self::Work>;
+
+    /// Whether a column of that type in the database stores what its declaration holds, unchanged.
+    #[doc(hidden)]
+    fn fits(column: &TrackedColumn, declared: &str) -> bool;
+
+    /// What a column is declared as, for people.
+    #[doc(hidden)]
+    fn declaration(column: &TrackedColumn) -> String {
+        format!("{:?}", column.kind).to_lowercase()
+    }
+
+    /// Whether a history column of one type holds values as a base column of the other does.
+    #[doc(hidden)]
+    fn holds(base: &str, history: &str) -> bool;
+
+    /// How many columns a row of some SQL type has.
+    #[doc(hidden)]
+    fn column_count(
+        metadata: fn(&mut Self::MetadataLookup, &mut Vec<Option<Self::TypeMetadata>>),
+    ) -> usize;
+
+    /// The values of a row.
+    #[doc(hidden)]
+    fn cells<'a>(row: &impl Row<'a, Self>) -> Vec<Self::Cell>;
+
+    /// A value as text.
+    #[doc(hidden)]
+    fn text(cell: Self::Cell) -> Option<String>;
+
+    /// A value in its typed form.
+    #[doc(hidden)]
+    fn field_value(cell: Self::Cell, kind: ValueKind) -> Option<FieldValue>;
+
+    /// What creates a history table.
+    #[doc(hidden)]
+    fn history_ddl(table: &TrackedTable) -> String;
+
+    /// What creates `koherent_task`, and what else audited statements need.
+    #[doc(hidden)]
+    fn migrations() -> EmbeddedMigrations;
+}
+
+pub(crate) mod sealed {
+    #[expect(unnameable_types, reason = "nobody else implements `Engine`")]
+    pub trait Sealed {}
+}

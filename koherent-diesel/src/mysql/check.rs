@@ -1,0 +1,62 @@
+//! What MariaDB and MySQL say of the declared tables (`information_schema`).
+
+use super::work::Sql;
+use crate::catalog;
+use crate::sql::Write as _;
+use crate::table::{Name, TrackedTable, ValueKind};
+
+/// The facts of all tables, as [`Catalog::add`](catalog::Catalog::add) takes them.
+pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
+    let mut sql = Sql::new();
+    for (at, table) in catalog::wanted(tables).enumerate() {
+        let at = at.to_string();
+        sql.push(if at == "0" { "" } else { " UNION ALL " });
+        sql.push("SELECT '").push(&at).push(
+            "', 'column', CAST(column_name AS CHAR), CAST(column_type AS CHAR), \
+             IF(is_nullable = 'YES', '1', '0'), IF(extra LIKE '%auto_increment%', '1', '0') FROM information_schema.columns",
+        );
+        of(&mut sql, table);
+        sql.push(" UNION ALL SELECT DISTINCT '").push(&at).push(
+            "', 'unique', CAST(index_name AS CHAR), NULL, NULL, NULL FROM information_schema.statistics",
+        );
+        of(&mut sql, table);
+        sql.push(" AND non_unique = 0 AND index_name <> 'PRIMARY' UNION ALL SELECT '")
+            .push(&at)
+            .push(
+                "', 'unfit', CONCAT('is stored by ', engine, ', which has no transactions: change it with \
+                 ALTER TABLE … ENGINE = InnoDB'), NULL, NULL, NULL FROM information_schema.tables",
+            );
+        of(&mut sql, table);
+        sql.push(" AND engine <> 'InnoDB'");
+    }
+    sql
+}
+
+/// ` WHERE` it is that table.
+fn of(sql: &mut Sql, table: Name) {
+    sql.push(" WHERE table_schema = ");
+    match table.schema {
+        Some(schema) => sql.bind(schema),
+        None => sql.push("DATABASE()"),
+    };
+    sql.push(" AND table_name = ").bind(table.table);
+}
+
+/// Whether a column of that type stores what its declaration holds.
+pub(super) fn fits(kind: ValueKind, declared: &str) -> bool {
+    let base = declared.split(['(', ' ']).next().unwrap_or_default();
+    match kind {
+        ValueKind::Bool => base == "tinyint",
+        ValueKind::Integer => base.ends_with("int"),
+        ValueKind::Float => matches!(base, "double" | "float"),
+        ValueKind::Numeric => base == "decimal",
+        ValueKind::Text => {
+            base.ends_with("char")
+                || base.ends_with("text")
+                || matches!(base, "enum" | "set" | "uuid")
+        }
+        ValueKind::Binary => base.ends_with("blob") || base.ends_with("binary"),
+        ValueKind::Json => matches!(base, "json" | "longtext"),
+        ValueKind::Other => true,
+    }
+}

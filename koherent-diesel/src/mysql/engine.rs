@@ -1,0 +1,207 @@
+//! MariaDB and MySQL as an engine: how values, entries and the catalog are read.
+
+use diesel::QueryResult;
+use diesel::mysql::{Mysql, MysqlQueryBuilder, MysqlType};
+use diesel::query_builder::bind_collector::RawBytesBindCollector;
+use diesel::query_builder::{AstPass, QueryBuilder as _, QueryFragment};
+use diesel::row::{Field as _, Row};
+use diesel_migrations::EmbeddedMigrations;
+use koherent_core::FieldValue;
+use serde_json::Value as Json;
+
+use super::check;
+use super::value::Value;
+use super::work::{Read, Sql, Work};
+use crate::change::Audit;
+use crate::ddl::{OwnTypes, Text, own_columns, push_indexes};
+use crate::engine::{Engine, sealed};
+use crate::error::Error;
+use crate::positional::Positional;
+use crate::snapshot;
+use crate::sql::{Write as _, is_plain_key, push_plain_key};
+use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+
+impl sealed::Sealed for Mysql {}
+
+impl Positional for Mysql {
+    const QUOTE: char = '`';
+    const ROWS: &'static str = "";
+    type Value = Value;
+    type Binds = RawBytesBindCollector<Self>;
+
+    fn rendered(part: &dyn QueryFragment<Self>) -> QueryResult<(String, Self::Binds)> {
+        let mut text = MysqlQueryBuilder::new();
+        part.to_sql(&mut text, &Self)?;
+        let mut binds = RawBytesBindCollector::new();
+        part.collect_binds(&mut binds, &mut (), &Self)?;
+        Ok((text.finish(), binds))
+    }
+
+    fn push_value<'b>(value: &'b Value, mut out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        out.push_bind_collector_data(value.bind())
+    }
+
+    fn push_binds<'b>(binds: &'b Self::Binds, mut out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        out.push_bind_collector_data(binds)
+    }
+}
+
+impl Engine for Mysql {
+    const NUMBERING: &'static str = "`BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY`";
+    type Part = Sql;
+    type Work = Work;
+    /// Everything is read as text.
+    type Cell = Option<String>;
+
+    fn render(part: &dyn QueryFragment<Self>) -> QueryResult<Sql> {
+        Sql::render(part)
+    }
+
+    fn values_in(part: &Sql) -> usize {
+        // Each value is one `?`; those in literals only make parts smaller than they need be.
+        part.text().matches('?').count()
+    }
+
+    fn is_empty(part: &Sql) -> bool {
+        part.is_empty()
+    }
+
+    fn change(audit: Audit<Sql>) -> Result<Work, Error> {
+        Ok(Work::Change(Box::new(audit)))
+    }
+
+    fn entries(
+        table: &'static TrackedTable,
+        key_of: &TrackedTable,
+        columns: &[&'static str],
+        key: &dyn QueryFragment<Self>,
+        limit: Option<i64>,
+    ) -> Result<Work, Error> {
+        let key = Sql::render(key)?;
+        let mut expected = Sql::new();
+        push_plain_key(&mut expected, key_of, |sql| {
+            sql.push("?");
+        });
+        if !is_plain_key(key.text(), expected.text()) {
+            return Err(Error::not_a_key());
+        }
+        let mut sql = Sql::new();
+        snapshot::push_select(&mut sql, table, own, kept, columns, |sql| {
+            sql.push("?");
+        });
+        sql.take_binds(&key).push(" ORDER BY h.`history_id` DESC");
+        if let Some(limit) = limit {
+            // It is part of the text.
+            sql.push(" LIMIT ").push(&limit.to_string()).do_not_cache();
+        }
+        let history_of = Some(table);
+        Ok(Work::Read(Read { sql, history_of }))
+    }
+
+    fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Work> {
+        let mut sql = check::catalog(tables);
+        sql.do_not_cache();
+        let history_of = None;
+        Ok(Work::Read(Read { sql, history_of }))
+    }
+
+    fn fits(column: &TrackedColumn, declared: &str) -> bool {
+        check::fits(column.kind, declared)
+    }
+
+    fn holds(base: &str, history: &str) -> bool {
+        base.eq_ignore_ascii_case(history)
+    }
+
+    fn column_count(metadata: fn(&mut (), &mut Vec<Option<MysqlType>>)) -> usize {
+        let mut columns = Vec::new();
+        metadata(&mut (), &mut columns);
+        columns.len()
+    }
+
+    fn cells<'a>(row: &impl Row<'a, Self>) -> Vec<Option<String>> {
+        (0..row.field_count()).map(|at| text_of(row, at)).collect()
+    }
+
+    fn text(cell: Option<String>) -> Option<String> {
+        cell
+    }
+
+    fn field_value(cell: Option<String>, kind: ValueKind) -> Option<FieldValue> {
+        let text = cell?;
+        let json = match kind {
+            ValueKind::Bool => Json::Bool(text != "0"),
+            ValueKind::Integer | ValueKind::Float | ValueKind::Json => {
+                serde_json::from_str(&text).unwrap_or(Json::String(text))
+            }
+            // `TO_BASE64` breaks lines.
+            ValueKind::Binary => Json::String(text.replace('\n', "")),
+            ValueKind::Text | ValueKind::Numeric | ValueKind::Other => Json::String(text),
+        };
+        Some(FieldValue::from_json(json))
+    }
+
+    fn history_ddl(table: &TrackedTable) -> String {
+        let mut sql = Text::<'`'>(String::new());
+        sql.push("CREATE TABLE ").table(table.history);
+        sql.push(" ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 AS SELECT ");
+        for (at, column) in table.columns.iter().enumerate() {
+            sql.push(if at > 0 { ", " } else { "" });
+            sql.identifier(column.name)
+                .push(" AS ")
+                .identifier(column.history_name);
+        }
+        sql.push(" FROM ").table(table.name);
+        sql.push(" WHERE 1 = 0;\nALTER TABLE ").table(table.history);
+        sql.push(" ADD COLUMN history_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY");
+        for (name, declared, nullable) in own_columns(&OWN_TYPES) {
+            sql.push(",\n    ADD COLUMN ")
+                .push(name)
+                .push(" ")
+                .push(declared);
+            sql.push(if nullable { "" } else { " NOT NULL" });
+        }
+        push_indexes(&mut sql, table);
+        sql.0
+    }
+
+    fn migrations() -> EmbeddedMigrations {
+        super::MIGRATIONS
+    }
+}
+
+const OWN_TYPES: OwnTypes = OwnTypes {
+    kind: "CHAR(1)",
+    date: "DATETIME(6)",
+    name: "VARCHAR(512) COLLATE utf8mb4_bin",
+    text: "TEXT",
+    transaction: "CHAR(36)",
+    context: "LONGTEXT",
+};
+
+/// A column that holds text.
+pub(super) fn text_of<'a>(row: &impl Row<'a, Mysql>, at: usize) -> Option<String> {
+    let field = row.get(at);
+    let value = field.as_ref().and_then(|field| field.value())?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// A column of Koherent's own, as text.
+fn own(sql: &mut Sql, alias: &str, column: &'static str) {
+    let is_date = column == "history_date" || column == "created_at";
+    sql.push(if is_date { "DATE_FORMAT(" } else { "CAST(" });
+    sql.push(alias).push(".").identifier(column);
+    sql.push(if is_date {
+        ", '%Y-%m-%d %H:%i:%s.%f+00:00')"
+    } else {
+        " AS CHAR)"
+    });
+}
+
+/// A kept column, as text.
+fn kept(sql: &mut Sql, column: &TrackedColumn) {
+    let binary = column.kind == ValueKind::Binary;
+    sql.push(if binary { "TO_BASE64(h." } else { "CAST(h." });
+    sql.identifier(column.history_name);
+    sql.push(if binary { ")" } else { " AS CHAR)" });
+}

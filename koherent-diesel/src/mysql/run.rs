@@ -1,0 +1,157 @@
+//! Making a change and recording it, in one transaction.
+
+use diesel::mysql::Mysql;
+use diesel::row::Row as _;
+use diesel_async::{AnsiTransactionManager, AsyncMysqlConnection, TransactionManager};
+use koherent_core::ChangeKind;
+use uuid::Uuid;
+
+use super::session::{Look, Returning, execute, for_each_row, in_transaction};
+use super::value::Value;
+use super::work::{Job, MAX_BINDS, Read, Sql, Work};
+use super::{insert, remove, task, update, upsert};
+use crate::change::Change;
+use crate::error::Error;
+use crate::positional::history::{complete, insert_into, not_written};
+use crate::record::Recorder;
+use crate::sql::Write as _;
+use crate::stamp::stamped;
+use crate::table::TrackedTable;
+
+/// What is stamped on every entry of one change.
+pub(super) type Stamp = crate::positional::history::Stamp<Mysql>;
+
+/// The values of the key columns of one row.
+pub(super) type Key = crate::positional::history::Key<Mysql>;
+
+/// Does some work, and says how many rows it touched.
+pub(super) async fn run(
+    connection: &mut AsyncMysqlConnection,
+    work: &Work,
+    look: &mut Look<'_>,
+) -> Result<usize, Error> {
+    match work {
+        Work::Change(job) => record(connection, job, look).await,
+        Work::Read(read) => self::read(connection, read, look).await,
+    }
+}
+
+async fn read(
+    connection: &mut AsyncMysqlConnection,
+    read: &Read,
+    look: &mut Look<'_>,
+) -> Result<usize, Error> {
+    let result = for_each_row(connection, &read.sql, &mut |row| {
+        look(&row.partial_row(0..row.field_count()))
+    })
+    .await;
+    result.map_err(|error| match (error, read.history_of) {
+        (Error::Diesel(source), Some(table)) => Error::HistoryNotRead {
+            table: table.name(),
+            source,
+        },
+        (error, _) => error,
+    })
+}
+
+/// Makes a change and records it, in one transaction or in one savepoint of the open one.
+async fn record(
+    connection: &mut AsyncMysqlConnection,
+    job: &Job,
+    look: &mut Look<'_>,
+) -> Result<usize, Error> {
+    if matches!(&job.change, Change::Insert(statements) if statements.is_empty()) {
+        return Ok(0);
+    }
+    let nested = in_transaction(connection)?;
+    // A future that is dropped from here on leaves the transaction open, and its connection marked as broken.
+    AnsiTransactionManager::begin_transaction(connection).await?;
+    match change(connection, job, look).await {
+        Ok(touched) => {
+            AnsiTransactionManager::commit_transaction(connection).await?;
+            // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
+            if touched.recorded > 0 && !nested {
+                job.recorder.learn_task();
+            }
+            Ok(touched.rows)
+        }
+        Err(error) => {
+            // The first error says what happened; that the connection is lost as well, its pool sees.
+            let _ = AnsiTransactionManager::rollback_transaction(connection).await;
+            Err(error)
+        }
+    }
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Touched {
+    /// Rows that the statement touched.
+    pub(super) rows: usize,
+    /// Entries written.
+    pub(super) recorded: usize,
+}
+
+async fn change(
+    connection: &mut AsyncMysqlConnection,
+    job: &Job,
+    look: &mut Look<'_>,
+) -> Result<Touched, Error> {
+    let stamp = Stamp::of(&job.recorder, job.recorder.transaction());
+    let mut returning = Returning {
+        columns: job.returned.as_ref().map(|returned| &returned.columns),
+        look: &mut |row| look(row),
+    };
+    let returning = &mut returning;
+    let touched = match &job.change {
+        Change::Insert(rows) => {
+            let rows = rows.iter().map(|rows| insert_into(job.table, rows));
+            insert::run(connection, &stamp, job, rows.collect(), returning).await?
+        }
+        Change::Statement {
+            statement,
+            upsert: false,
+        } => insert::run(connection, &stamp, job, vec![statement.clone()], returning).await?,
+        Change::Statement { statement, .. } => {
+            upsert::run(connection, &stamp, job, statement, returning).await?
+        }
+        Change::Update { changes, filter } => {
+            update::run(connection, &stamp, job, changes, filter, returning).await?
+        }
+        Change::Delete { filter } => {
+            remove::run(connection, &stamp, job.table, filter, returning).await?
+        }
+    };
+    if touched.recorded > 0 {
+        task::ensure(connection, &job.recorder).await?;
+    }
+    Ok(touched)
+}
+
+impl Stamp {
+    /// The date is the server's, at the start of the statement that writes it: the rows are locked by then.
+    fn of(recorder: &Recorder, transaction: Uuid) -> Self {
+        let mut date = Sql::new();
+        date.push("UTC_TIMESTAMP(6)");
+        let values = stamped(&recorder.attribution, transaction);
+        let values = values.into_iter().map(Value::from).collect();
+        Self { date, values }
+    }
+}
+
+/// Writes one entry for each of the rows with these keys.
+pub(super) async fn record_keys(
+    connection: &mut AsyncMysqlConnection,
+    stamp: &Stamp,
+    table: &'static TrackedTable,
+    kind: ChangeKind,
+    keys: Vec<Key>,
+) -> Result<usize, Error> {
+    let changed = keys.len();
+    let mut recorded = 0;
+    for sql in stamp.for_keys(table, kind, keys, MAX_BINDS) {
+        let written = execute(connection, &sql).await;
+        recorded += written.map_err(|source| not_written(table, source))?;
+    }
+    complete(table, changed, recorded)
+}

@@ -1,0 +1,61 @@
+//! The task's row: written with the first change under the task, once, however many requests race.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::AsyncMysqlConnection;
+
+use super::engine::text_of;
+use super::session::{execute, for_each_row};
+use super::value::Value;
+use super::work::Sql;
+use crate::error::Error;
+use crate::positional::history::compare_task;
+use crate::record::Recorder;
+use crate::schema::TASK_COLUMNS;
+use crate::sql::Write as _;
+use crate::stamp::task_row;
+
+/// Makes sure that the task of an attribution has its row, and that it is the one this attribution means.
+pub(super) async fn ensure(
+    connection: &mut AsyncMysqlConnection,
+    recorder: &Recorder,
+) -> Result<(), Error> {
+    let Some(task) = recorder.unknown_task() else {
+        return Ok(());
+    };
+    let row = task_row(task, recorder.attribution.organization());
+    let mut insert = Sql::new();
+    insert
+        .push("INSERT INTO `koherent_task` (")
+        .identifiers("", TASK_COLUMNS);
+    insert
+        .push(") VALUES (")
+        .bind_all(row.iter().cloned().map(Value::from))
+        .push(", UTC_TIMESTAMP(6))");
+    match execute(connection, &insert).await {
+        Ok(_) => return Ok(()),
+        Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {}
+        Err(error) => return Err(Error::TaskNotWritten(error)),
+    }
+
+    // What is there now, not what was there when this transaction began.
+    let mut select = Sql::new();
+    select
+        .push("SELECT ")
+        .identifiers("", TASK_COLUMNS)
+        .push(" FROM `koherent_task` WHERE `task_id` = ");
+    select
+        .bind(task.task_id.as_str())
+        .push(" OR `token_id` = ")
+        .bind(task.token_id.as_str())
+        .push(" LOCK IN SHARE MODE");
+    let found = for_each_row(connection, &select, &mut |stored| {
+        let stored: Vec<_> = (0..row.len()).map(|at| text_of(stored, at)).collect();
+        compare_task(&stored, &row)
+    })
+    .await?;
+    if found == 0 {
+        Err(Error::TaskNotWritten(DieselError::NotFound))
+    } else {
+        Ok(())
+    }
+}

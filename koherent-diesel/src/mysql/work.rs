@@ -1,0 +1,33 @@
+//! Work for a MariaDB or MySQL connection: rendered, so that nothing of what it was made from is needed any more.
+
+use diesel::mysql::Mysql;
+
+use crate::change::Audit;
+use crate::table::TrackedTable;
+
+/// SQL with its values.
+pub(super) type Sql = crate::positional::Sql<Mysql>;
+
+/// The most values that one statement may bind: their number is sent as 16 bits.
+pub(super) const MAX_BINDS: usize = 65_535;
+
+/// Something to be done on a MariaDB or MySQL connection.
+#[expect(missing_debug_implementations, reason = "values are nobody's business")]
+#[non_exhaustive]
+pub enum Work {
+    #[doc(hidden)]
+    Change(Box<Job>),
+    #[doc(hidden)]
+    Read(Read),
+}
+
+/// A statement that reads.
+#[expect(missing_debug_implementations, reason = "values are nobody's business")]
+pub struct Read {
+    pub(super) sql: Sql,
+    /// Whose history it reads, where it does.
+    pub(super) history_of: Option<&'static TrackedTable>,
+}
+
+/// A change to be made and recorded.
+pub(super) type Job = Audit<Sql>;

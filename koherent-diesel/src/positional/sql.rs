@@ -1,0 +1,170 @@
+//! Statements put together from parts: SQL text of our own, and what Diesel renders from the user's expressions. The parts
+//! own their values, so a statement can move to another thread and a part can stand in several statements.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use diesel::QueryResult;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::Untyped;
+
+use crate::engine::Engine;
+use crate::sql::Write;
+
+/// An engine that writes values as `?`.
+pub trait Positional: Engine {
+    /// What identifiers are quoted with.
+    const QUOTE: char;
+
+    /// What stands before a list of rows in `IN (…)`.
+    const ROWS: &'static str;
+
+    /// A value of our own, or one read from a row.
+    type Value: Debug + Clone + Send + Sync + 'static;
+
+    /// The values of a part that Diesel rendered.
+    type Binds: Send + Sync + 'static;
+
+    /// Renders a part.
+    fn rendered(part: &dyn QueryFragment<Self>) -> QueryResult<(String, Self::Binds)>;
+
+    fn push_value<'b>(value: &'b Self::Value, out: AstPass<'_, 'b, Self>) -> QueryResult<()>;
+
+    fn push_binds<'b>(binds: &'b Self::Binds, out: AstPass<'_, 'b, Self>) -> QueryResult<()>;
+}
+
+/// SQL with its values.
+pub struct Sql<DB: Positional> {
+    text: String,
+    binds: Vec<Bind<DB>>,
+    varies: bool,
+}
+
+enum Bind<DB: Positional> {
+    Rendered(Arc<DB::Binds>),
+    Value(DB::Value),
+}
+
+impl<DB: Positional> Clone for Bind<DB> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Rendered(binds) => Self::Rendered(Arc::clone(binds)),
+            Self::Value(value) => Self::Value(value.clone()),
+        }
+    }
+}
+
+impl<DB: Positional> Clone for Sql<DB> {
+    fn clone(&self) -> Self {
+        Self {
+            text: self.text.clone(),
+            binds: self.binds.clone(),
+            varies: self.varies,
+        }
+    }
+}
+
+/// The text alone: values are nobody's business.
+impl<DB: Positional> Debug for Sql<DB> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Sql").field(&self.text).finish()
+    }
+}
+
+impl<DB: Positional> Write for Sql<DB> {
+    const QUOTE: char = DB::QUOTE;
+
+    fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+}
+
+impl<DB: Positional> Sql<DB> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            text: String::new(),
+            binds: Vec::new(),
+            varies: false,
+        }
+    }
+
+    /// Renders what Diesel can render.
+    pub(crate) fn render(part: &dyn QueryFragment<DB>) -> QueryResult<Self> {
+        let varies = !part.is_safe_to_cache_prepared(&DB::default())?;
+        let (text, binds) = DB::rendered(part)?;
+        Ok(Self {
+            text,
+            binds: vec![Bind::Rendered(Arc::new(binds))],
+            varies,
+        })
+    }
+
+    pub(crate) fn append(&mut self, part: &Self) -> &mut Self {
+        self.text.push_str(&part.text);
+        self.binds.extend(part.binds.iter().cloned());
+        self.varies |= part.varies;
+        self
+    }
+
+    pub(crate) fn bind(&mut self, value: impl Into<DB::Value>) -> &mut Self {
+        self.text.push('?');
+        self.binds.push(Bind::Value(value.into()));
+        self
+    }
+
+    /// Writes values with commas between them.
+    pub(crate) fn bind_all(&mut self, values: impl IntoIterator<Item = DB::Value>) -> &mut Self {
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                self.push(", ");
+            }
+            self.bind(value);
+        }
+        self
+    }
+
+    /// Says that this text is not worth keeping as a prepared statement: it has another length each time.
+    pub(crate) const fn do_not_cache(&mut self) {
+        self.varies = true;
+    }
+
+    /// Takes over the values of a part, for places that the caller has written with `?`.
+    pub(crate) fn take_binds(&mut self, part: &Self) -> &mut Self {
+        self.binds.extend(part.binds.iter().cloned());
+        self
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<DB: Positional> QueryFragment<DB> for Sql<DB> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.varies {
+            out.unsafe_to_cache_prepared();
+        }
+        out.push_sql(&self.text);
+        for bind in &self.binds {
+            match bind {
+                Bind::Rendered(binds) => DB::push_binds(binds, out.reborrow())?,
+                Bind::Value(value) => DB::push_value(value, out.reborrow())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<DB: Positional> QueryId for Sql<DB> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<DB: Positional> Query for Sql<DB> {
+    type SqlType = Untyped;
+}

@@ -1,0 +1,309 @@
+//! Writing an audited statement down: the change, the task and the history in one.
+
+use koherent_core::ChangeKind;
+
+use super::sql::{Part, Sql};
+use super::work::{About, Work};
+use crate::change::{Audit, Change, may_change_key};
+use crate::record::Recorder;
+use crate::schema::ATTRIBUTION_COLUMNS;
+use crate::sql::Write as _;
+use crate::stamp::{stamped, task_row};
+use crate::table::TrackedTable;
+
+/// Writes a change down.
+pub(super) fn change(audit: Audit<Part>) -> Work {
+    let Audit {
+        table,
+        change,
+        recorder,
+        record_unchanged,
+        returned,
+    } = audit;
+    let (columns, count) = match returned {
+        Some(returned) => (Some(returned.columns), Some(returned.count)),
+        None => (None, None),
+    };
+    let composer = Composer {
+        table,
+        transaction: recorder.transaction().hyphenated().to_string(),
+        recorder: &recorder,
+        returned: columns.zip(count),
+        record_unchanged,
+    };
+    let statements = match change {
+        Change::Insert(parts) => {
+            let inserts = parts.into_iter().map(|part| composer.insert(part));
+            inserts.collect()
+        }
+        Change::Statement { statement, upsert } => vec![composer.statement(statement, upsert)],
+        Change::Update { changes, filter } => vec![composer.update(changes, filter)],
+        Change::Delete { filter } => vec![composer.delete(filter)],
+    };
+    let about = About::Change {
+        table,
+        returned: count,
+        counts_entries: recorder.unknown_task().is_some(),
+        recorder,
+    };
+    Work { statements, about }
+}
+
+struct Composer<'a> {
+    table: &'static TrackedTable,
+    recorder: &'a Recorder,
+    /// The columns that the caller wants to see, and how many these are.
+    returned: Option<(Part, usize)>,
+    record_unchanged: bool,
+    /// One for all statements of a change.
+    transaction: String,
+}
+
+impl Composer<'_> {
+    fn insert(&self, rows: Part) -> Sql {
+        let mut sql = Sql::new();
+        self.begin_new(&mut sql, "");
+        sql.push("INSERT INTO ").table(self.table.name).push(" ");
+        sql.part(rows);
+        self.record_all(sql, "", &Kind::Always(ChangeKind::Create))
+    }
+
+    fn statement(&self, statement: Part, upsert: bool) -> Sql {
+        let mut sql = Sql::new();
+        if !upsert {
+            self.begin_new(&mut sql, "");
+            sql.part(statement);
+            return self.record_all(sql, "", &Kind::Always(ChangeKind::Create));
+        }
+        self.begin_new(&mut sql, "k_created, ");
+        sql.part(statement);
+        // The row that was there is locked by this transaction; a new one is locked by nobody.
+        let mut created = Sql::new();
+        created.table(self.table.name).push(".xmax = 0, ");
+        let kind = Kind::When("CASE WHEN k_created THEN '+' ELSE '~' END");
+        self.record_all(sql, &created.text, &kind)
+    }
+
+    fn delete(&self, filter: Part) -> Sql {
+        let mut sql = Sql::new();
+        self.begin_new(&mut sql, "");
+        sql.push("DELETE FROM ").table(self.table.name);
+        sql.part(filter);
+        self.record_all(sql, "", &Kind::Always(ChangeKind::Delete))
+    }
+
+    fn update(&self, changes: Part, filter: Part) -> Sql {
+        if may_change_key(&changes.text(), self.table) {
+            return self.moving_update(changes, filter);
+        }
+        let mut sql = Sql::new();
+        if self.record_unchanged {
+            self.begin_new(&mut sql, "");
+            self.set(&mut sql, changes);
+            sql.part(filter);
+            return self.record_all(sql, "", &Kind::Always(ChangeKind::Update));
+        }
+        self.begin_old(&mut sql, filter);
+        self.new_of_old(&mut sql, "k_changed, ");
+        self.set(&mut sql, changes);
+        self.from_old(&mut sql);
+        // As records, they are compared byte by byte.
+        let mut changed = Sql::new();
+        changed.push("CAST(ROW(");
+        self.audited(&mut changed);
+        changed
+            .push(") AS record) *<> CAST(ROW(")
+            .numbered("k_old.k_o", self.table.columns.len())
+            .push(") AS record), ");
+        self.returning(&mut sql, &changed.text);
+        sql.push("), k_hist AS (");
+        self.record(&mut sql, &Kind::Always(ChangeKind::Update));
+        sql.push(" FROM k_new WHERE k_changed");
+        self.finish(sql, "k_new WHERE k_changed")
+    }
+
+    /// An update that may change keys. A key that no row has any more is deleted, a key that no row had is created, and a
+    /// key whose row holds other values is updated: its history is that of the key.
+    fn moving_update(&self, changes: Part, filter: Part) -> Sql {
+        let count = self.table.columns.len();
+        let keys = self.table.key_positions();
+        let mut sql = Sql::new();
+        self.begin_old(&mut sql, filter);
+        let was: String = (0..count).map(|at| format!("k_w{at}, ")).collect();
+        self.new_of_old(&mut sql, &was);
+        self.set(&mut sql, changes);
+        self.from_old(&mut sql);
+        self.returning(&mut sql, &was.replace("k_w", "k_old.k_o"));
+        let same = |one: &str, other: &str| -> String {
+            let pairs = keys.iter().map(|at| format!("{one}{at} = {other}{at}"));
+            pairs.collect::<Vec<_>>().join(" AND ")
+        };
+        // What becomes of each key: gone ones first, so that a key that is left and taken again ends as it is.
+        sql.push("), k_moves AS MATERIALIZED (SELECT '-' AS k_kind, ")
+            .numbered("a.k_w", count)
+            .push(" FROM k_new AS a WHERE NOT EXISTS (SELECT FROM k_new AS b WHERE ")
+            .push(&same("b.k_c", "a.k_w"))
+            .push(") UNION ALL SELECT CASE WHEN b.k_w")
+            .push(&keys[0].to_string())
+            .push(" IS NULL THEN '+' ELSE '~' END, ")
+            .numbered("a.k_c", count)
+            .push(" FROM k_new AS a LEFT JOIN k_new AS b ON ")
+            .push(&same("b.k_w", "a.k_c"));
+        if !self.record_unchanged {
+            sql.push(" WHERE CAST(ROW(")
+                .numbered("a.k_c", count)
+                .push(") AS record) *<> CAST(ROW(")
+                .numbered("b.k_w", count)
+                .push(") AS record)");
+        }
+        sql.push("), k_hist AS (");
+        self.insert_into_history(&mut sql);
+        sql.push("SELECT ")
+            .numbered("k_w", count)
+            .push(", k_kind, ");
+        self.stamp(&mut sql);
+        sql.push(" FROM k_moves");
+        self.finish(sql, "k_moves")
+    }
+
+    /// `WITH k_old … , `: what the rows are before, locked.
+    fn begin_old(&self, sql: &mut Sql, filter: Part) {
+        sql.push("WITH k_old(")
+            .numbered("k_o", self.table.columns.len())
+            .push(") AS MATERIALIZED (SELECT ");
+        self.audited(sql);
+        sql.push(" FROM ").table(self.table.name);
+        sql.part(filter).push(" FOR NO KEY UPDATE), ");
+    }
+
+    /// `WITH k_new(…) AS (`.
+    fn begin_new(&self, sql: &mut Sql, first: &str) {
+        sql.push("WITH ");
+        self.new_of_old(sql, first);
+    }
+
+    /// `k_new(…) AS (`: the columns of [`Self::returning`], behind some others.
+    fn new_of_old(&self, sql: &mut Sql, first: &str) {
+        sql.push("k_new(")
+            .push(first)
+            .numbered("k_c", self.table.columns.len());
+        if let Some((_, count)) = &self.returned {
+            sql.push(", ").numbered("k_u", *count);
+        }
+        sql.push(") AS (");
+    }
+
+    fn set(&self, sql: &mut Sql, changes: Part) {
+        sql.push("UPDATE ").table(self.table.name).push(" SET ");
+        sql.part(changes);
+    }
+
+    /// ` FROM k_old WHERE` it is the same row.
+    fn from_old(&self, sql: &mut Sql) {
+        sql.push(" FROM k_old WHERE ");
+        let keys = self.table.key.iter().zip(self.table.key_positions());
+        for (at, (key, position)) in keys.enumerate() {
+            sql.push(if at > 0 { " AND " } else { "" })
+                .table(self.table.name);
+            sql.push(".").identifier(key).push(" = k_old.k_o");
+            sql.push(&position.to_string());
+        }
+    }
+
+    /// ` RETURNING first, audited columns, wanted columns`.
+    fn returning(&self, sql: &mut Sql, first: &str) {
+        sql.push(" RETURNING ").push(first);
+        self.audited(sql);
+        if let Some((columns, _)) = &self.returned {
+            sql.push(", ").part(columns.clone());
+        }
+    }
+
+    /// `table.column, …`.
+    fn audited(&self, sql: &mut Sql) {
+        for (at, column) in self.table.columns.iter().enumerate() {
+            sql.push(if at > 0 { ", " } else { "" })
+                .table(self.table.name);
+            sql.push(".").identifier(column.name);
+        }
+    }
+
+    fn insert_into_history(&self, sql: &mut Sql) {
+        let names = self.table.columns.iter().map(|column| column.history_name);
+        sql.push("INSERT INTO ")
+            .table(self.table.history)
+            .push(" (");
+        sql.identifiers("", names.chain(ATTRIBUTION_COLUMNS))
+            .push(") ");
+    }
+
+    /// The rest of a statement that records each row that it touches.
+    fn record_all(&self, mut sql: Sql, first: &str, kind: &Kind) -> Sql {
+        self.returning(&mut sql, first);
+        sql.push("), k_hist AS (");
+        self.record(&mut sql, kind);
+        sql.push(" FROM k_new");
+        self.finish(sql, "k_new")
+    }
+
+    /// `INSERT INTO history (…) SELECT …`, to be followed by `FROM`.
+    fn record(&self, sql: &mut Sql, kind: &Kind) {
+        self.insert_into_history(sql);
+        sql.push("SELECT ")
+            .numbered("k_c", self.table.columns.len())
+            .push(", ");
+        match kind {
+            Kind::Always(kind) => sql.push("'").push(kind.code()).push("'"),
+            Kind::When(expression) => sql.push(expression),
+        };
+        sql.push(", ");
+        self.stamp(sql);
+    }
+
+    /// `date, user, …`.
+    fn stamp(&self, sql: &mut Sql) {
+        let attribution = &self.recorder.attribution;
+        let [user, client, organization, task, _, reason, context] =
+            stamped(attribution, uuid::Uuid::nil());
+        sql.push("clock_timestamp(), ")
+            .bind_all([user, client, organization])
+            .push(", ");
+        match self.recorder.unknown_task() {
+            // Called once, by the first row that needs it: a sub-select of its own.
+            Some(task) => {
+                let row = task_row(task, attribution.organization());
+                sql.push("(SELECT koherent_admit_task(").bind_all(row);
+                sql.push("))");
+            }
+            None => {
+                sql.bind(task);
+            }
+        }
+        sql.push(", ")
+            .bind(Some(self.transaction.clone()))
+            .push("::uuid, ");
+        sql.bind(reason).push(", ").bind(context).push("::json");
+    }
+
+    /// What the statement answers: the rows, or how many they are; and nothing unless each of these has its entry.
+    fn finish(&self, mut sql: Sql, to_be_recorded: &str) -> Sql {
+        sql.push(" RETURNING 1) SELECT ");
+        match &self.returned {
+            Some((_, count)) => sql.numbered("k_u", *count),
+            None => sql.push("count(*)"),
+        };
+        if self.recorder.unknown_task().is_some() {
+            sql.push(", (SELECT count(*) FROM k_hist)");
+        }
+        sql.push(" FROM k_new WHERE (SELECT changed = recorded OR koherent_history_incomplete(changed, recorded) FROM (SELECT (SELECT count(*) FROM ")
+            .push(to_be_recorded)
+            .push(") AS changed, (SELECT count(*) FROM k_hist) AS recorded) AS k_counts)");
+        sql
+    }
+}
+
+/// What kind of change an entry tells of.
+enum Kind {
+    Always(ChangeKind),
+    When(&'static str),
+}

@@ -1,0 +1,213 @@
+//! Doing work on a connection, blocking or not: the same steps, written once.
+
+use std::future::Future;
+
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::CollectedQuery;
+use diesel::query_builder::bind_collector::RawBytesBindCollector;
+use diesel::result::Error as DieselError;
+use diesel::row::{Field as _, PartialRow, Row};
+
+use super::collect::TypeName;
+use super::failure::tell;
+use super::sql::Sql;
+use super::work::{About, Work};
+use crate::error::Error;
+use crate::record::Recorder;
+use crate::sql::Write as _;
+
+/// A statement as drivers take it.
+pub(super) type Query = CollectedQuery<RawBytesBindCollector<Pg>>;
+
+/// What looks at rows.
+pub(super) type Look<'l, R> = dyn FnMut(&R) -> Result<(), Error> + Send + 'l;
+
+/// What looks at the rows that the caller wants to see; it sees the columns that were asked for, and no others.
+pub(super) type LookAtSome<'l, R> = dyn FnMut(&PartialRow<'_, <R as Row<'static, Pg>>::InnerPartialRow>) -> Result<(), Error>
+    + Send
+    + 'l;
+
+/// A connection, blocking or not. On a blocking one, every future is ready at once.
+pub(super) trait Session: Send {
+    /// A row of a result.
+    type Row: for<'a> Row<'a, Pg>;
+
+    /// Whether a transaction is open.
+    fn in_transaction(&mut self) -> QueryResult<bool>;
+
+    fn begin(&mut self) -> impl Future<Output = QueryResult<()>> + Send;
+
+    fn commit(&mut self) -> impl Future<Output = QueryResult<()>> + Send;
+
+    fn roll_back(&mut self) -> impl Future<Output = QueryResult<()>> + Send;
+
+    /// Runs a statement and looks at each row of its result.
+    fn load(
+        &mut self,
+        query: Query,
+        look: &mut Look<'_, Self::Row>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Does some work, and says how many rows it touched.
+pub(super) async fn run<S: Session>(
+    session: &mut S,
+    work: Work,
+    look: &mut LookAtSome<'_, S::Row>,
+) -> Result<usize, Error> {
+    let Work { statements, about } = work;
+    let (mut touched, mut recorded) = (0, 0);
+    let alone = !session.in_transaction()?;
+    // What is one statement is one transaction by itself.
+    let several = statements.len() > 1;
+    if several {
+        session.begin().await?;
+    }
+    for statement in statements {
+        match one(session, statement, &about, look).await {
+            Ok(did) => {
+                touched += did.touched;
+                recorded += did.recorded;
+            }
+            Err(error) if several => {
+                // The first error says what happened; that the connection is lost as well, its pool sees.
+                let _ = session.roll_back().await;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if several {
+        session.commit().await?;
+    }
+    // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
+    if let About::Change { recorder, .. } = &about
+        && alone
+        && recorded > 0
+    {
+        recorder.learn_task();
+    }
+    Ok(touched)
+}
+
+/// What a statement did.
+#[derive(Default)]
+struct Did {
+    /// Rows that it touched.
+    touched: usize,
+    /// Entries that it wrote, where it says that.
+    recorded: usize,
+}
+
+/// Runs one statement.
+async fn one<S: Session>(
+    session: &mut S,
+    statement: Sql,
+    about: &About,
+    look: &mut LookAtSome<'_, S::Row>,
+) -> Result<Did, Error> {
+    let Sql { text, binds, keep } = statement;
+    let (recorder, returned, counts_entries) = match about {
+        About::Change {
+            recorder,
+            returned,
+            counts_entries,
+            ..
+        } => (Some(recorder), *returned, *counts_entries),
+        About::History(_) | About::Catalog => (None, Some(usize::MAX), false),
+    };
+    let mut known = Vec::with_capacity(binds.named().len());
+    for name in binds.named() {
+        known.push(object_ids(session, name, recorder).await?);
+    }
+    let query = CollectedQuery::new(text, keep, binds.resolve(&known));
+    let mut did = Did::default();
+    let result = session
+        .load(query, &mut |row| {
+            let columns = returned.map(|columns| columns.min(row.field_count()));
+            if counts_entries {
+                did.recorded = count(row, columns.unwrap_or(1))?;
+            }
+            match columns {
+                None => did.touched = count(row, 0)?,
+                Some(columns) => {
+                    did.touched += 1;
+                    look(&row.partial_row(0..columns))?;
+                }
+            }
+            Ok(())
+        })
+        .await;
+    match result {
+        Ok(()) => Ok(did),
+        Err(Error::Diesel(error @ DieselError::DatabaseError(..))) => Err(tell(about, error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The number in a column of a row.
+fn count<'a>(row: &impl Row<'a, Pg>, at: usize) -> Result<usize, Error> {
+    let field = row.get(at);
+    let value = field.as_ref().and_then(|field| field.value());
+    let bytes = value.and_then(|value| value.as_bytes().try_into().ok());
+    bytes
+        .and_then(|bytes| usize::try_from(i64::from_be_bytes(bytes)).ok())
+        .ok_or_else(|| {
+            Error::Diesel(DieselError::DeserializationError(
+                "the statement did not say how many rows it touched".into(),
+            ))
+        })
+}
+
+/// The object ids of a type of the application's own, and of arrays of it.
+async fn object_ids<S: Session>(
+    session: &mut S,
+    name: &TypeName,
+    recorder: Option<&Recorder>,
+) -> Result<(u32, u32), Error> {
+    if let Some(known) = recorder.and_then(|recorder| recorder.remembered.type_ids(name)) {
+        return Ok(known);
+    }
+    let mut sql = Sql::new();
+    sql.push("SELECT t.oid::bigint, t.typarray::bigint FROM pg_catalog.pg_type AS t");
+    match &name.0 {
+        Some(schema) => {
+            sql.push(
+                " JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace WHERE n.nspname = ",
+            )
+            .bind(Some(schema.clone()));
+            sql.push(" AND t.typname = ").bind(Some(name.1.clone()));
+        }
+        None => {
+            sql.push(" WHERE t.oid = to_regtype(quote_ident(")
+                .bind(Some(name.1.clone()))
+                .push("))");
+        }
+    }
+    let query = CollectedQuery::new(sql.text, true, sql.binds.resolve(&[]));
+    let mut found = None;
+    session
+        .load(query, &mut |row| {
+            let number = |at: usize| {
+                let field = row.get(at);
+                let value = field.as_ref().and_then(|field| field.value())?;
+                let bytes = value.as_bytes().try_into().ok()?;
+                u32::try_from(i64::from_be_bytes(bytes)).ok()
+            };
+            found = number(0).zip(number(1));
+            Ok(())
+        })
+        .await?;
+    let found = found.ok_or_else(|| {
+        let problem = format!(
+            "the type `{}` does not exist in the database: run the migration that creates it",
+            name.1
+        );
+        Error::Diesel(DieselError::SerializationError(problem.into()))
+    })?;
+    if let Some(recorder) = recorder {
+        recorder.remembered.learn_type(name.clone(), found);
+    }
+    Ok(found)
+}

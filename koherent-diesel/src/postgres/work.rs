@@ -1,0 +1,30 @@
+//! Work for a PostgreSQL connection: written, so that nothing of what it was made from is needed any more.
+
+use super::sql::Sql;
+use crate::record::Recorder;
+use crate::table::TrackedTable;
+
+/// Something to be done on a PostgreSQL connection.
+#[expect(missing_debug_implementations, reason = "values are nobody's business")]
+pub struct Work {
+    /// Usually one. More are one transaction.
+    pub(super) statements: Vec<Sql>,
+    pub(super) about: About,
+}
+
+/// What it is about.
+pub(super) enum About {
+    /// A change.
+    Change {
+        table: &'static TrackedTable,
+        recorder: Recorder,
+        /// How many columns the caller wants to see of the rows; otherwise how many rows there are is all.
+        returned: Option<usize>,
+        /// Whether one more column says how many entries were written: the task's row is one of the things that were.
+        counts_entries: bool,
+    },
+    /// A history that is read.
+    History(&'static TrackedTable),
+    /// Something else that is read.
+    Catalog,
+}

@@ -1,0 +1,221 @@
+//! SQLite as an engine: how values, entries and the catalog are read.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use diesel::QueryResult;
+use diesel::backend::Backend;
+use diesel::query_builder::{AstPass, MoveableBindCollector, QueryBuilder as _, QueryFragment};
+use diesel::row::{Field as _, Row};
+use diesel::sql_types::{BigInt, Binary, Double, Nullable, Text};
+use diesel::sqlite::Sqlite;
+use diesel_migrations::EmbeddedMigrations;
+use koherent_core::FieldValue;
+use serde_json::Value as Json;
+
+use super::check;
+use super::value::Value;
+use super::work::{Read, Sql, Work};
+use crate::change::Audit;
+use crate::ddl::{OwnTypes, Text as Ddl, own_columns, push_indexes};
+use crate::engine::{Engine, sealed};
+use crate::error::Error;
+use crate::positional::Positional;
+use crate::snapshot;
+use crate::sql::{Write as _, is_plain_key, push_plain_key};
+use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+
+type Collector<'a> = <Sqlite as Backend>::BindCollector<'a>;
+
+impl sealed::Sealed for Sqlite {}
+
+impl Positional for Sqlite {
+    const QUOTE: char = '`';
+    const ROWS: &'static str = "VALUES ";
+    type Value = Value;
+    type Binds = <Collector<'static> as MoveableBindCollector<Self>>::BindData;
+
+    fn rendered(part: &dyn QueryFragment<Self>) -> QueryResult<(String, Self::Binds)> {
+        let mut text = <Self as Backend>::QueryBuilder::default();
+        part.to_sql(&mut text, &Self)?;
+        let mut binds = Collector::default();
+        part.collect_binds(&mut binds, &mut (), &Self)?;
+        Ok((text.finish(), binds.moveable()))
+    }
+
+    fn push_value<'b>(value: &'b Value, mut out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        match value {
+            Value::Null => out.push_bind_param_value_only::<Nullable<Text>, Option<String>>(&None),
+            Value::Integer(number) => out.push_bind_param_value_only::<BigInt, _>(number),
+            Value::Real(number) => out.push_bind_param_value_only::<Double, _>(number),
+            Value::Text(text) => out.push_bind_param_value_only::<Text, _>(text),
+            Value::Blob(bytes) => out.push_bind_param_value_only::<Binary, _>(bytes),
+        }
+    }
+
+    fn push_binds<'b>(binds: &'b Self::Binds, mut out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        out.push_bind_collector_data(binds)
+    }
+}
+
+impl Engine for Sqlite {
+    const NUMBERING: &'static str =
+        "INTEGER PRIMARY KEY AUTOINCREMENT (another integer type numbers nothing in SQLite)";
+    const ROW_BY_ROW: bool = true;
+    type Part = Sql;
+    type Work = Work;
+    type Cell = Value;
+
+    fn render(part: &dyn QueryFragment<Self>) -> QueryResult<Sql> {
+        Sql::render(part)
+    }
+
+    fn values_in(part: &Sql) -> usize {
+        // Each value is one `?`; those in literals only make parts smaller than they need be.
+        part.text().matches('?').count()
+    }
+
+    fn is_empty(part: &Sql) -> bool {
+        part.is_empty()
+    }
+
+    fn change(audit: Audit<Sql>) -> Result<Work, Error> {
+        Ok(Work::Change(Box::new(audit)))
+    }
+
+    fn entries(
+        table: &'static TrackedTable,
+        key_of: &TrackedTable,
+        columns: &[&'static str],
+        key: &dyn QueryFragment<Self>,
+        limit: Option<i64>,
+    ) -> Result<Work, Error> {
+        let key = Sql::render(key)?;
+        let mut expected = Sql::new();
+        push_plain_key(&mut expected, key_of, |sql| {
+            sql.push("?");
+        });
+        if !is_plain_key(key.text(), expected.text()) {
+            return Err(Error::not_a_key());
+        }
+        let mut sql = Sql::new();
+        snapshot::push_select(
+            &mut sql,
+            table,
+            |sql, alias, column| {
+                sql.push(alias).push(".").identifier(column);
+            },
+            |sql, column| match column.kind {
+                // SQLite's binary JSON is its own affair; text stands as it was written.
+                ValueKind::Json => {
+                    sql.push("CASE typeof(h.").identifier(column.history_name);
+                    sql.push(") WHEN 'blob' THEN json(h.")
+                        .identifier(column.history_name);
+                    sql.push(") ELSE h.")
+                        .identifier(column.history_name)
+                        .push(" END");
+                }
+                _ => {
+                    sql.push("h.").identifier(column.history_name);
+                }
+            },
+            columns,
+            |sql| {
+                sql.push("?");
+            },
+        );
+        sql.take_binds(&key).push(" ORDER BY h.`history_id` DESC");
+        if let Some(limit) = limit {
+            sql.push(" LIMIT ").bind(limit);
+        }
+        let history_of = Some(table);
+        Ok(Work::Read(Read { sql, history_of }))
+    }
+
+    fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Work> {
+        let sql = check::catalog(tables);
+        let history_of = None;
+        Ok(Work::Read(Read { sql, history_of }))
+    }
+
+    fn fits(column: &TrackedColumn, declared: &str) -> bool {
+        check::fits(column.kind, declared)
+    }
+
+    fn holds(base: &str, history: &str) -> bool {
+        check::holds(base, history)
+    }
+
+    fn column_count(metadata: fn(&mut (), &mut Vec<Option<Self::TypeMetadata>>)) -> usize {
+        let mut columns = Vec::new();
+        metadata(&mut (), &mut columns);
+        columns.len()
+    }
+
+    fn cells<'a>(row: &impl Row<'a, Self>) -> Vec<Value> {
+        (0..row.field_count())
+            .map(|at| {
+                let field = row.get(at);
+                Value::read(field.as_ref().and_then(|field| field.value()))
+            })
+            .collect()
+    }
+
+    fn text(cell: Value) -> Option<String> {
+        match cell {
+            Value::Text(text) => Some(text),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Null | Value::Real(_) | Value::Blob(_) => None,
+        }
+    }
+
+    fn field_value(cell: Value, kind: ValueKind) -> Option<FieldValue> {
+        let json = match (cell, kind) {
+            (Value::Null, _) => return None,
+            (Value::Integer(number), ValueKind::Bool) => Json::Bool(number != 0),
+            (Value::Integer(number), _) => number.into(),
+            // JSON has no infinities.
+            (Value::Real(number), _) => match serde_json::Number::from_f64(number) {
+                Some(number) => Json::Number(number),
+                None => number.to_string().into(),
+            },
+            (Value::Text(text), ValueKind::Json) => {
+                serde_json::from_str(&text).unwrap_or(Json::String(text))
+            }
+            (Value::Text(text), _) => Json::String(text),
+            (Value::Blob(bytes), _) => STANDARD.encode(bytes).into(),
+        };
+        Some(FieldValue::from_json(json))
+    }
+
+    fn history_ddl(table: &TrackedTable) -> String {
+        let mut sql = Ddl::<'`'>(String::new());
+        sql.push("CREATE TABLE ").table(table.history);
+        sql.push(" (\n    history_id INTEGER PRIMARY KEY AUTOINCREMENT");
+        for column in &table.columns {
+            let is_key = table.key.contains(&column.name);
+            sql.push(",\n    ").identifier(column.history_name);
+            sql.push(check::type_of(column.kind));
+            sql.push(if is_key { " NOT NULL" } else { "" });
+        }
+        for (name, declared, nullable) in own_columns(&OWN_TYPES) {
+            sql.push(",\n    ").push(name).push(" ").push(declared);
+            sql.push(if nullable { "" } else { " NOT NULL" });
+        }
+        sql.push("\n)");
+        push_indexes(&mut sql, table);
+        sql.0
+    }
+
+    fn migrations() -> EmbeddedMigrations {
+        super::MIGRATIONS
+    }
+}
+
+const OWN_TYPES: OwnTypes = OwnTypes {
+    kind: "TEXT",
+    date: "TEXT",
+    name: "TEXT",
+    text: "TEXT",
+    transaction: "TEXT",
+    context: "TEXT",
+};

@@ -1,0 +1,167 @@
+//! Making a change and recording it, in one transaction.
+
+use diesel::SqliteConnection;
+use diesel::sqlite::Sqlite;
+use koherent_core::ChangeKind;
+use uuid::Uuid;
+
+use super::statement::{Look, PartialRow, Returning, execute, for_each_row};
+use super::transaction::{in_one_transaction, in_transaction, take_write_lock};
+use super::types::date_text;
+use super::value::Value;
+use super::work::{Job, Read, Sql, Work};
+use super::{delete, insert, task, update, upsert};
+use crate::change::Change;
+use crate::error::Error;
+use crate::positional::history::{complete, insert_into, not_written};
+use crate::record::Recorder;
+use crate::stamp::stamped;
+use crate::table::TrackedTable;
+
+/// What is stamped on every entry of one change.
+pub(super) type Stamp = crate::positional::history::Stamp<Sqlite>;
+
+/// The values of the key columns of one row.
+pub(super) type Key = crate::positional::history::Key<Sqlite>;
+
+/// The most values that one statement may bind (`SQLITE_MAX_VARIABLE_NUMBER` by default).
+pub(super) const MAX_BINDS: usize = 32_766;
+
+/// Does some work, and says how many rows it touched.
+pub(crate) fn run(
+    connection: &mut SqliteConnection,
+    work: &Work,
+    look: &mut Look<'_>,
+) -> Result<usize, Error> {
+    match work {
+        Work::Change(job) => record(connection, job, look),
+        Work::Read(read) => self::read(connection, read, look),
+    }
+}
+
+fn read(
+    connection: &mut SqliteConnection,
+    read: &Read,
+    look: &mut Look<'_>,
+) -> Result<usize, Error> {
+    use diesel::row::Row as _;
+    let result = for_each_row(connection, &read.sql, |row| {
+        look(&PartialRow::new(row, 0..row.field_count()))
+    });
+    result.map_err(|error| match (error, read.history_of) {
+        (Error::Diesel(source), Some(table)) => Error::HistoryNotRead {
+            table: table.name(),
+            source,
+        },
+        (error, _) => error,
+    })
+}
+
+/// Makes a change and records it, in one transaction or in one savepoint of the open one.
+fn record(
+    connection: &mut SqliteConnection,
+    job: &Job,
+    look: &mut Look<'_>,
+) -> Result<usize, Error> {
+    if matches!(&job.change, Change::Insert(statements) if statements.is_empty()) {
+        return Ok(0);
+    }
+    let (table, recorder) = (job.table, &job.recorder);
+    let nested = in_transaction(connection)?;
+    let transaction = if nested {
+        recorder.transaction()
+    } else {
+        recorder.new_transaction()
+    };
+    let touched = in_one_transaction(connection, nested, |connection| {
+        if nested {
+            take_write_lock(connection, table)?;
+        }
+        let stamp = Stamp::at(recorder, transaction);
+        let mut returning = Returning {
+            columns: job.returned.as_ref().map(|returned| &returned.columns),
+            look: &mut |row| look(row),
+        };
+        let returning = &mut returning;
+        let touched = match &job.change {
+            Change::Insert(rows) => {
+                let rows = rows.iter().map(|row| insert_into(table, row));
+                insert::run(connection, &stamp, table, rows, returning)?
+            }
+            Change::Statement {
+                statement,
+                upsert: false,
+            } => {
+                let statement = std::iter::once(statement.clone());
+                insert::run(connection, &stamp, table, statement, returning)?
+            }
+            Change::Statement { statement, .. } => {
+                upsert::run(connection, &stamp, job, statement, returning)?
+            }
+            Change::Update { changes, filter } => {
+                update::run(connection, &stamp, job, changes, filter, returning)?
+            }
+            Change::Delete { filter } => delete::run(connection, &stamp, table, filter, returning)?,
+        };
+        if touched.recorded > 0 {
+            task::ensure(connection, recorder)?;
+        }
+        Ok(touched)
+    })?;
+    // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
+    if touched.recorded > 0 && !nested {
+        recorder.learn_task();
+    }
+    Ok(touched.rows)
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Touched {
+    /// Rows that the statement touched.
+    pub(super) rows: usize,
+    /// Entries written.
+    pub(super) recorded: usize,
+}
+
+impl Stamp {
+    /// Reads the time: the caller holds the write lock.
+    fn at(recorder: &Recorder, transaction: Uuid) -> Self {
+        let mut date = Sql::new();
+        date.bind(date_text(recorder.now()));
+        let values = stamped(&recorder.attribution, transaction);
+        let values = values.into_iter().map(Value::from).collect();
+        Self { date, values }
+    }
+}
+
+/// Writes one entry for each of the rows with these keys.
+pub(super) fn record_keys(
+    connection: &mut SqliteConnection,
+    stamp: &Stamp,
+    table: &'static TrackedTable,
+    kind: ChangeKind,
+    keys: Vec<Key>,
+) -> Result<usize, Error> {
+    let changed = keys.len();
+    let mut recorded = 0;
+    for sql in stamp.for_keys(table, kind, keys, MAX_BINDS) {
+        recorded += execute(connection, &sql).map_err(|source| not_written(table, source))?;
+    }
+    complete(table, changed, recorded)
+}
+
+/// Writes one entry for each of these rows, which are gone.
+pub(super) fn record_values(
+    connection: &mut SqliteConnection,
+    stamp: &Stamp,
+    table: &'static TrackedTable,
+    rows: Vec<Vec<Value>>,
+) -> Result<usize, Error> {
+    let gone = rows.len();
+    let mut recorded = 0;
+    for sql in stamp.for_values(table, ChangeKind::Delete, rows, MAX_BINDS) {
+        recorded += execute(connection, &sql).map_err(|source| not_written(table, source))?;
+    }
+    complete(table, gone, recorded)
+}

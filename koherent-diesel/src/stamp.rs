@@ -1,0 +1,46 @@
+//! What entries and tasks are written from.
+
+use koherent_core::{Attribution, Organization, Task};
+use uuid::Uuid;
+
+use crate::schema::TASK_COLUMNS;
+
+/// What an attribution says, as text: the values of [`ATTRIBUTION_COLUMNS`] behind kind and date.
+pub(crate) fn stamped(attribution: &Attribution, transaction: Uuid) -> [Option<String>; 7] {
+    let owned = |text: &str| text.to_owned();
+    [
+        attribution.user().map(|user| owned(user.as_str())),
+        attribution.client().map(|client| owned(client.as_str())),
+        attribution
+            .organization()
+            .map(|organization| owned(organization.as_str())),
+        attribution.task().map(|task| owned(task.task_id.as_str())),
+        Some(transaction.hyphenated().to_string()),
+        attribution.reason().map(owned),
+        attribution.context().map(|context| context.to_string()),
+    ]
+}
+
+/// The values of [`TASK_COLUMNS`] but for the last, the date.
+pub(crate) fn task_row(
+    task: &Task,
+    organization: Option<&Organization>,
+) -> [Option<String>; TASK_COLUMNS.len() - 1] {
+    let owned = |text: &str| Some(text.to_owned());
+    [
+        owned(task.task_id.as_str()),
+        task.parent_task_id
+            .as_ref()
+            .map(|id| id.as_str().to_owned()),
+        owned(task.root_task_id.as_str()),
+        owned(task.assigner.as_str()),
+        owned(task.caller.as_str()),
+        owned(task.agent.as_str()),
+        owned(task.agent_client_id.as_str()),
+        owned(task.issuer.as_str()),
+        owned(task.token_id.as_str()),
+        owned(&task.args_hash),
+        owned(&task.args_hash_algorithm),
+        organization.map(|organization| organization.as_str().to_owned()),
+    ]
+}

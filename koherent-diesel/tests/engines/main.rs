@@ -1,0 +1,28 @@
+//! One suite, mounted on each engine: the same calls, the same results, the same errors.
+#![allow(
+    clippy::unwrap_used,
+    clippy::duplicate_mod,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests fail by panicking, and each engine has the suite as its own"
+)]
+
+mod tables;
+
+mod sqlite {
+    mod engine;
+    #[path = "../suite/mod.rs"]
+    mod suite;
+}
+
+mod postgres {
+    mod engine;
+    #[path = "../suite/mod.rs"]
+    mod suite;
+}
+
+mod mariadb {
+    mod engine;
+    #[path = "../suite/mod.rs"]
+    mod suite;
+}

@@ -1,0 +1,124 @@
+//! MariaDB through diesel-async: a database per test.
+
+use diesel::mysql::Mysql;
+use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::{
+    AsyncConnection, AsyncMigrationHarness, AsyncMysqlConnection, SimpleAsyncConnection as _,
+};
+use diesel_migrations::MigrationHarness as _;
+use koherent_core::Attribution;
+use koherent_diesel::{Audited, AuditedConnection, AuditedPool};
+
+use crate::tables::*;
+
+pub type Conn = AsyncMysqlConnection;
+pub type Backend = Mysql;
+
+pub const MOVES_KEYS: bool = false;
+pub const SKIPS_UNCHANGED_UPSERTS: bool = true;
+pub const SURVIVES_FAILURES: bool = true;
+
+pub const REFUSE_BAD: &str = "CREATE TRIGGER refuse BEFORE INSERT ON samples_history FOR EACH ROW
+                              IF NEW.name LIKE 'bad%' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'history is full'; END IF";
+/// No trigger can: it inserts a row or fails.
+pub const SWALLOW_BAD: &str = "";
+
+const DDL: &str = "
+    CREATE TABLE samples (
+        id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(200) NOT NULL UNIQUE, note TEXT, mass DOUBLE,
+        active BOOLEAN NOT NULL DEFAULT 1, scan LONGBLOB, metadata JSON, storage_code VARCHAR(20) NOT NULL DEFAULT 'secret'
+    ) ENGINE = InnoDB;
+    CREATE TABLE places (
+        room VARCHAR(100) NOT NULL, shelf INT NOT NULL, `what's there` TEXT NOT NULL, PRIMARY KEY (room, shelf)
+    ) ENGINE = InnoDB;
+    CREATE TABLE digests (digest VARBINARY(64) PRIMARY KEY, size INT NOT NULL) ENGINE = InnoDB;
+    CREATE TABLE totals (
+        id BIGINT AUTO_INCREMENT PRIMARY KEY, net DOUBLE NOT NULL, gross DOUBLE GENERATED ALWAYS AS (net * 1.25) STORED,
+        label VARCHAR(20) NOT NULL DEFAULT 'none'
+    ) ENGINE = InnoDB;";
+
+/// A database. It goes with the server.
+pub struct Database {
+    name: String,
+}
+
+impl Database {
+    pub async fn new() -> Self {
+        let database = Self { name: fresh_name() };
+        let mut bare = AsyncMysqlConnection::establish(&server("KOHERENT_TEST_MARIADB"))
+            .await
+            .unwrap();
+        let create = format!("CREATE DATABASE {}", database.name);
+        bare.batch_execute(&create).await.unwrap();
+        let mut connection = database.connect().await;
+        connection.batch_execute(DDL).await.unwrap();
+        let columns: String = (1..=WIDE).map(|n| format!(", c{n:02} INT")).collect();
+        let wide = format!("CREATE TABLE wide (id BIGINT AUTO_INCREMENT PRIMARY KEY{columns})");
+        connection.batch_execute(&wide).await.unwrap();
+        for ddl in [
+            samples::table::history_ddl::<Mysql>(),
+            places::table::history_ddl::<Mysql>(),
+            digests::table::history_ddl::<Mysql>(),
+            totals::table::history_ddl::<Mysql>(),
+            wide::table::history_ddl::<Mysql>(),
+        ] {
+            connection.batch_execute(&ddl).await.unwrap();
+        }
+        let mut harness = AsyncMigrationHarness::new(connection);
+        harness
+            .run_pending_migrations(koherent_diesel::MIGRATIONS)
+            .unwrap();
+        database
+    }
+
+    pub fn address(&self) -> String {
+        server("KOHERENT_TEST_MARIADB").replace("/mysql", &format!("/{}", self.name))
+    }
+
+    pub async fn connect(&self) -> Conn {
+        AsyncMysqlConnection::establish(&self.address())
+            .await
+            .unwrap()
+    }
+
+    pub async fn audited(&self, attribution: Attribution) -> AuditedConnection<Conn> {
+        AuditedConnection::new(self.connect().await, attribution)
+    }
+
+    pub fn manager(&self) -> AsyncDieselConnectionManager<Conn> {
+        AsyncDieselConnectionManager::new(self.address())
+    }
+
+    pub fn pool(&self, size: usize) -> AuditedPool<Pool<Conn>> {
+        AuditedPool::new(
+            Pool::builder(self.manager())
+                .max_size(size)
+                .build()
+                .unwrap(),
+        )
+    }
+}
+
+/// `INSERT … ON DUPLICATE KEY UPDATE …`.
+macro_rules! upsert {
+    ($row:expr, $changes:expr) => {
+        diesel::insert_into(samples::table)
+            .values($row)
+            .on_conflict(diesel::dsl::DuplicatedKeys)
+            .do_update()
+            .set($changes)
+    };
+}
+
+/// `INSERT … ON DUPLICATE KEY UPDATE id = id`.
+macro_rules! leave {
+    ($row:expr) => {
+        diesel::insert_into(samples::table)
+            .values($row)
+            .on_conflict(diesel::dsl::DuplicatedKeys)
+            .do_nothing()
+    };
+}
+
+pub(crate) use {leave, upsert};

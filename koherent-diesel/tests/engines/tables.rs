@@ -1,0 +1,157 @@
+//! The tables of the suite, and the rows that are read from them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::prelude::*;
+use koherent_core::mint::TokenBuilder;
+use koherent_core::testing::test_issuer;
+use koherent_core::{Attribution, HistoryEntry, Principal};
+
+koherent_diesel::audited_table! {
+    samples => samples_history (id) {
+        id -> BigInt,
+        name -> Text,
+        note -> Nullable<Text>,
+        mass -> Nullable<Double>,
+        active -> Bool,
+        scan -> Nullable<Binary>,
+        metadata -> Nullable<Json>,
+    }
+    excluded {
+        storage_code -> Text,
+    }
+}
+
+koherent_diesel::audited_table! {
+    places => #[sql_name = "place's log"] places_history (room, shelf) {
+        room -> Text,
+        shelf -> Integer,
+        #[sql_name = "what's there"]
+        content -> Text,
+    }
+}
+
+koherent_diesel::audited_table! {
+    digests => digests_history (digest) {
+        digest -> Binary,
+        size -> Integer,
+    }
+}
+
+koherent_diesel::audited_table! {
+    totals => totals_history (id) {
+        id -> BigInt,
+        net -> Double,
+        gross -> Double,
+        label -> Text,
+    }
+}
+
+koherent_diesel::audited_table! {
+    wide => wide_history (id) {
+        id -> BigInt,
+        c01 -> Nullable<Integer>, c02 -> Nullable<Integer>, c03 -> Nullable<Integer>, c04 -> Nullable<Integer>,
+        c05 -> Nullable<Integer>, c06 -> Nullable<Integer>, c07 -> Nullable<Integer>, c08 -> Nullable<Integer>,
+        c09 -> Nullable<Integer>, c10 -> Nullable<Integer>, c11 -> Nullable<Integer>, c12 -> Nullable<Integer>,
+        c13 -> Nullable<Integer>, c14 -> Nullable<Integer>, c15 -> Nullable<Integer>, c16 -> Nullable<Integer>,
+        c17 -> Nullable<Integer>, c18 -> Nullable<Integer>, c19 -> Nullable<Integer>, c20 -> Nullable<Integer>,
+        c21 -> Nullable<Integer>, c22 -> Nullable<Integer>, c23 -> Nullable<Integer>, c24 -> Nullable<Integer>,
+        c25 -> Nullable<Integer>, c26 -> Nullable<Integer>, c27 -> Nullable<Integer>, c28 -> Nullable<Integer>,
+        c29 -> Nullable<Integer>, c30 -> Nullable<Integer>, c31 -> Nullable<Integer>, c32 -> Nullable<Integer>,
+        c33 -> Nullable<Integer>, c34 -> Nullable<Integer>, c35 -> Nullable<Integer>, c36 -> Nullable<Integer>,
+        c37 -> Nullable<Integer>, c38 -> Nullable<Integer>, c39 -> Nullable<Integer>, c40 -> Nullable<Integer>,
+        c41 -> Nullable<Integer>, c42 -> Nullable<Integer>, c43 -> Nullable<Integer>, c44 -> Nullable<Integer>,
+        c45 -> Nullable<Integer>, c46 -> Nullable<Integer>, c47 -> Nullable<Integer>, c48 -> Nullable<Integer>,
+        c49 -> Nullable<Integer>, c50 -> Nullable<Integer>, c51 -> Nullable<Integer>, c52 -> Nullable<Integer>,
+    }
+}
+
+/// How many nullable columns `wide` has; its history has eleven more than itself.
+pub const WIDE: usize = 52;
+
+/// A whole row of `samples`.
+#[derive(Debug, Clone, PartialEq, Queryable, Identifiable, Selectable)]
+#[diesel(table_name = samples)]
+pub struct Sample {
+    pub id: i64,
+    pub name: String,
+    pub note: Option<String>,
+    pub mass: Option<f64>,
+    pub active: bool,
+    pub scan: Option<Vec<u8>>,
+    pub metadata: Option<serde_json::Value>,
+    pub storage_code: String,
+}
+
+#[derive(Debug, Clone, Default, Insertable)]
+#[diesel(table_name = samples)]
+pub struct NewSample {
+    pub name: String,
+    pub note: Option<String>,
+    pub mass: Option<f64>,
+}
+
+#[derive(Debug, Default, AsChangeset)]
+#[diesel(table_name = samples)]
+pub struct SampleChanges {
+    pub name: Option<String>,
+    pub note: Option<Option<String>>,
+}
+
+pub fn named(name: &str) -> NewSample {
+    NewSample {
+        name: name.into(),
+        ..NewSample::default()
+    }
+}
+
+pub fn ann() -> Attribution {
+    user("ann")
+}
+
+pub fn user(name: &str) -> Attribution {
+    Attribution::of(
+        Principal::new("https://login.example", name, "lab-ui").with_organization("bio"),
+    )
+}
+
+/// An agent's attribution under a task of the test issuer.
+pub fn under_task(task: &str) -> Attribution {
+    under_token("rekuest", "bio", task, |token| token)
+}
+
+/// The same, under a token that differs from the usual one.
+pub fn under_token(
+    issuer: &str,
+    organization: &str,
+    task: &str,
+    change: impl FnOnce(TokenBuilder<'_>) -> TokenBuilder<'_>,
+) -> Attribution {
+    let issuer = test_issuer(issuer);
+    let token = change(issuer.task(task)).mint();
+    let token = issuer.verifier("lab").verify(&token).unwrap();
+    let agent =
+        Principal::new("https://login.example", "agent-7", "robot").with_organization(organization);
+    Attribution::of(Arc::new(agent)).with_task(&token).unwrap()
+}
+
+pub fn kinds(entries: &[HistoryEntry]) -> String {
+    entries.iter().map(|entry| entry.kind.code()).collect()
+}
+
+/// A name that no other database of this run has.
+pub fn fresh_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("test_{}_{next}", std::process::id())
+}
+
+/// The address of a server that `cargo xtask test` has started.
+pub fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!(
+            "{variable} is not set: run `cargo xtask test`, or keep `cargo xtask servers` running and set what it prints"
+        )
+    })
+}
