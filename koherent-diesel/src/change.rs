@@ -17,7 +17,11 @@ use crate::table::TrackedTable;
 pub enum Change<P> {
     /// New rows: each part is what stands behind `INSERT INTO table` in a statement of its own.
     #[doc(hidden)]
-    Insert(Vec<P>),
+    Insert {
+        parts: Vec<P>,
+        /// Whether each part is one row.
+        one_row_each: bool,
+    },
     /// A whole `INSERT INTO …` of Diesel's, without `RETURNING`.
     #[doc(hidden)]
     Statement {
@@ -140,7 +144,7 @@ impl<DB: Backend> QueryFragment<DB> for SomeRows<'_, DB> {
 }
 
 /// Renders an insert in as many parts as its values need.
-pub(crate) fn render_rows<DB: Engine>(rows: &dyn Rows<DB>) -> QueryResult<Vec<DB::Part>> {
+pub(crate) fn render_rows<DB: Engine>(rows: &dyn Rows<DB>) -> QueryResult<Change<DB::Part>> {
     let count = rows.count();
     let mut parts = Vec::new();
     let (mut from, mut per_part) = (0, if DB::ROW_BY_ROW { 1 } else { count });
@@ -157,7 +161,10 @@ pub(crate) fn render_rows<DB: Engine>(rows: &dyn Rows<DB>) -> QueryResult<Vec<DB
         parts.push(part);
         from = to;
     }
-    Ok(parts)
+    Ok(Change::Insert {
+        parts,
+        one_row_each: count == 1 || DB::ROW_BY_ROW,
+    })
 }
 
 /// How many values the rows of one statement bind at most: on most engines their number is sent as 16 bits, and the

@@ -1,5 +1,7 @@
 //! The connections that audited statements run on.
 
+use diesel::QueryResult;
+
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::reading::Reading;
@@ -27,6 +29,9 @@ pub trait Driver: sealed::Sealed {
     /// The database it speaks to.
     type Backend: Engine;
 
+    /// What transactions are given: [`Values`](crate::Values) or [`Futures`](crate::Futures), as closures return them.
+    type Closures;
+
     /// What a call answers: the value itself, or a future of it.
     type Reply<'c, T>
     where
@@ -49,6 +54,31 @@ pub trait Driver: sealed::Sealed {
     ) -> Self::Reply<'c, Result<R::Output, Error>>
     where
         R: Reading<Self::Backend>;
+
+    /// Makes several changes in one transaction, and says how many rows each touched.
+    #[doc(hidden)]
+    fn run_all<'c>(
+        &'c mut self,
+        work: Result<Vec<<Self::Backend as Engine>::Work>, Error>,
+        _: sealed::Ours,
+    ) -> Self::Reply<'c, Result<Vec<usize>, Error>>;
+
+    /// Begins a transaction with a statement of the caller's.
+    #[doc(hidden)]
+    fn begin_with<'c>(
+        &'c mut self,
+        sql: String,
+        _: sealed::Ours,
+    ) -> Self::Reply<'c, QueryResult<()>>;
+}
+
+/// A connection that answers at once.
+pub trait Blocking: Driver {
+    /// The value itself.
+    #[doc(hidden)]
+    fn value<'c, T>(reply: Self::Reply<'c, T>) -> T
+    where
+        Self: 'c;
 }
 
 /// A connection that answers with futures.

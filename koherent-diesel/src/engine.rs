@@ -10,6 +10,7 @@ use koherent_core::FieldValue;
 use crate::change::Audit;
 use crate::error::Error;
 use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::transaction::Options;
 
 /// A database engine on which changes can be audited: `Sqlite`, `Pg` and `Mysql`, each with its feature. Sealed.
 #[diagnostic::on_unimplemented(
@@ -100,6 +101,10 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     /// A value in its typed form.
     #[doc(hidden)]
     fn field_value(cell: Self::Cell, kind: ValueKind) -> Option<FieldValue>;
+
+    /// The statement that begins such a transaction.
+    #[doc(hidden)]
+    fn begin(options: Options) -> String;
 
     /// What creates a history table.
     #[doc(hidden)]

@@ -6,6 +6,7 @@ compile_error!(
     "koherent-diesel needs a database: turn on its feature `sqlite`, `postgres`, `libpq` or `mysql`"
 );
 
+mod batch;
 mod catalog;
 mod change;
 mod check;
@@ -39,15 +40,17 @@ pub mod sqlite;
 mod stamp;
 mod statement;
 mod table;
+mod transaction;
 
 #[doc(hidden)]
 pub mod __private;
 
+pub use batch::AuditedBatch;
 pub use check::{Difference, check};
 pub use connection::{AuditedConnection, AuditedTransactionManager};
-pub use driver::Driver;
 #[cfg(feature = "async")]
 pub use driver::NonBlocking;
+pub use driver::{Blocking, Driver};
 pub use engine::Engine;
 pub use entries::{EntriesOf, entries_of};
 pub use error::{Error, OptionalExtension};
@@ -63,3 +66,6 @@ pub use statement::{
     Update, audited_delete, audited_insert, audited_insert_select, audited_update, audited_upsert,
 };
 pub use table::{Audited, Holds, TrackedColumn, TrackedTable, ValueKind};
+#[cfg(feature = "async")]
+pub use transaction::SendAsync;
+pub use transaction::{Futures, IsolationLevels, Options, Retryable, TransactionBuilder, Values};

@@ -1,12 +1,17 @@
-//! What is remembered of a database: which tasks have their row, and how it numbers types.
+//! What is remembered of a database: which tasks have their row, how it numbers types, which inserts it has prepared.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use koherent_core::{Organization, Task, TaskId, TokenId};
 use quick_cache::sync::Cache;
 
 /// How many tasks are remembered. Forgetting one costs a call, nothing else.
 const CAPACITY: usize = 10_000;
+
+/// How many texts of inserts are kept as prepared statements beyond what Diesel keeps.
+const MOST_INSERTS: usize = 256;
 
 /// What is remembered of one database. Clones share it.
 ///
@@ -18,6 +23,9 @@ pub(crate) struct Remembered(Arc<Memory>);
 
 #[derive(Debug)]
 struct Memory {
+    /// The texts of inserts that are kept as prepared statements. Where it is not there, none is.
+    inserts: Option<Mutex<HashSet<u64>>>,
+    hasher: RandomState,
     tasks: Cache<(TaskId, TokenId), Known>,
     /// The object ids of the application's own types and of arrays of them, by schema and name.
     #[cfg(feature = "postgres_backend")]
@@ -34,8 +42,20 @@ struct Known {
 }
 
 impl Remembered {
+    /// Of a database that nobody comes back to.
     pub(crate) fn nothing() -> Self {
+        Self::with(None)
+    }
+
+    /// Of a database that connections come back to.
+    pub(crate) fn new() -> Self {
+        Self::with(Some(Mutex::default()))
+    }
+
+    fn with(inserts: Option<Mutex<HashSet<u64>>>) -> Self {
         Self(Arc::new(Memory {
+            inserts,
+            hasher: RandomState::new(),
             tasks: Cache::new(CAPACITY),
             #[cfg(feature = "postgres_backend")]
             types: Cache::new(CAPACITY),
@@ -60,6 +80,18 @@ impl Remembered {
         };
         let key = (task.task_id.clone(), task.token_id.clone());
         self.0.tasks.insert(key, known);
+    }
+
+    /// Whether an insert of one row is worth keeping as a prepared statement. Diesel keeps none that can leave out columns,
+    /// since each choice of columns is a text of its own; most applications make few choices, so the first of them are
+    /// kept, and no request can make the server keep more.
+    pub(crate) fn keeps_insert(&self, text: &str) -> bool {
+        let Some(inserts) = &self.0.inserts else {
+            return false;
+        };
+        let hash = self.0.hasher.hash_one(text);
+        let mut inserts = inserts.lock().unwrap_or_else(PoisonError::into_inner);
+        inserts.contains(&hash) || (inserts.len() < MOST_INSERTS && inserts.insert(hash))
     }
 
     #[cfg(feature = "postgres_backend")]

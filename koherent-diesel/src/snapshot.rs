@@ -242,3 +242,10 @@ fn task_record(stored: [Option<String>; TASK_COLUMNS.len()]) -> Option<TaskRecor
         created_at,
     })
 }
+
+/// A floating-point number that stands as text. JSON has no infinities: these stay text.
+#[cfg(any(feature = "postgres_backend", feature = "mysql"))]
+pub(crate) fn float(text: String) -> serde_json::Value {
+    let number = text.parse().ok().and_then(serde_json::Number::from_f64);
+    number.map_or(serde_json::Value::String(text), serde_json::Value::Number)
+}

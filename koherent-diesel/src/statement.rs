@@ -48,7 +48,7 @@ where
     type Table = T;
 
     fn into_change(self) -> Result<Change<DB::Part>, Error> {
-        Ok(Change::Insert(render_rows(&self.records)?))
+        Ok(render_rows(&self.records)?)
     }
 }
 

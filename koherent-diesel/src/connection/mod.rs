@@ -8,10 +8,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diesel::Insertable;
 use diesel::query_builder::{AsChangeset, InsertStatement, IntoUpdateTarget};
+use diesel::{Insertable, QueryResult};
 use koherent_core::{Attribution, Clock};
 
+use crate::batch::AuditedBatch;
 use crate::driver::Driver;
 use crate::driver::sealed::{Ours, Sealed};
 use crate::engine::Engine;
@@ -22,6 +23,7 @@ use crate::record::Recorder;
 use crate::remembered::Remembered;
 use crate::statement::{AuditedStatement, Delete, Insert, InsertWhole, Update, update};
 use crate::table::Audited;
+use crate::transaction::{ATTEMPTS, TransactionBuilder};
 
 /// A Diesel or diesel-async connection together with the attribution of the changes made through it.
 ///
@@ -80,7 +82,7 @@ pub struct AuditedConnection<C> {
 impl<C> AuditedConnection<C> {
     /// A connection whose changes have that attribution.
     pub fn new(connection: C, attribution: Attribution) -> Self {
-        Self::remembering(connection, attribution, Remembered::nothing())
+        Self::remembering(connection, attribution, Remembered::new())
     }
 
     pub(crate) fn remembering(
@@ -98,6 +100,15 @@ impl<C> AuditedConnection<C> {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.recorder.clock = clock;
+        self
+    }
+
+    /// As if the server had no `INSERT … RETURNING`: MySQL has none, and the tests have only MariaDB.
+    #[cfg(feature = "mysql")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_insert_returning(self) -> Self {
+        self.recorder.remembered.learn_returning(false);
         self
     }
 
@@ -179,6 +190,42 @@ impl<C: Driver> AuditedConnection<C> {
         })
     }
 
+    /// Several changes in one transaction, sent together where the driver can.
+    pub fn audited_batch(&mut self) -> AuditedBatch<'_, C> {
+        AuditedBatch::new(&mut self.connection, self.recorder.clone())
+    }
+
+    /// A transaction that is begun otherwise than by default: with an isolation level, read-only, with SQLite's write lock.
+    pub const fn build_transaction(&mut self) -> TransactionBuilder<'_, C, C::Closures> {
+        TransactionBuilder::new(self)
+    }
+
+    /// A transaction that is run again, up to ten times, after serialization failures and deadlocks.
+    ///
+    /// ```
+    /// # include!("../doctest_setup.rs");
+    /// # fn main() -> Result<(), koherent_diesel::Error> {
+    /// # let mut conn = koherent_diesel::AuditedConnection::new(connection_with_liver(), Attribution::system("import"));
+    /// conn.transaction_with_retry().run(|conn| {
+    ///     let liver: Sample = samples::table.find(1).first(conn)?;
+    ///     conn.audited_update(&liver, samples::note.eq(liver.name.to_uppercase())).execute()
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn transaction_with_retry(&mut self) -> TransactionBuilder<'_, C, C::Closures> {
+        TransactionBuilder::new(self).attempts(ATTEMPTS)
+    }
+
+    pub(crate) const fn bare_mut(&mut self) -> &mut C {
+        &mut self.connection
+    }
+
+    /// Gives a transaction that was begun by a statement of its own its id.
+    pub(crate) fn began(&mut self) {
+        self.recorder.transaction = Some(self.recorder.new_transaction());
+    }
+
     fn pending<S>(&mut self, statement: S) -> Pending<'_, C, S::Table>
     where
         S: AuditedStatement<C::Backend>,
@@ -195,6 +242,7 @@ impl<C: Driver> Sealed for AuditedConnection<C> {}
 
 impl<C: Driver> Driver for AuditedConnection<C> {
     type Backend = C::Backend;
+    type Closures = C::Closures;
     type Reply<'c, T>
         = C::Reply<'c, T>
     where
@@ -215,6 +263,18 @@ impl<C: Driver> Driver for AuditedConnection<C> {
         R: Reading<C::Backend>,
     {
         self.connection.run(work, reading, ours)
+    }
+
+    fn run_all<'c>(
+        &'c mut self,
+        work: Result<Vec<<Self::Backend as Engine>::Work>, Error>,
+        ours: Ours,
+    ) -> Self::Reply<'c, Result<Vec<usize>, Error>> {
+        self.connection.run_all(work, ours)
+    }
+
+    fn begin_with<'c>(&'c mut self, sql: String, ours: Ours) -> Self::Reply<'c, QueryResult<()>> {
+        self.connection.begin_with(sql, ours)
     }
 }
 

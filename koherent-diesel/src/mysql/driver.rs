@@ -1,18 +1,21 @@
 //! MariaDB and MySQL through diesel-async.
 
+use diesel::QueryResult;
 use diesel::mysql::Mysql;
-use diesel_async::AsyncMysqlConnection;
+use diesel_async::{AnsiTransactionManager, AsyncMysqlConnection};
 use futures_util::future::BoxFuture;
 
 use super::work::Work;
 use crate::driver::{Driver, NonBlocking, sealed};
 use crate::error::Error;
 use crate::reading::Reading;
+use crate::transaction::Futures;
 
 impl sealed::Sealed for AsyncMysqlConnection {}
 
 impl Driver for AsyncMysqlConnection {
     type Backend = Mysql;
+    type Closures = Futures;
     type Reply<'c, T>
         = BoxFuture<'c, T>
     where
@@ -31,6 +34,22 @@ impl Driver for AsyncMysqlConnection {
             let touched = super::run::run(self, &work?, &mut |row| reading.row(row)).await?;
             reading.finish(touched)
         })
+    }
+
+    fn run_all<'c>(
+        &'c mut self,
+        work: Result<Vec<Work>, Error>,
+        _: sealed::Ours,
+    ) -> BoxFuture<'c, Result<Vec<usize>, Error>> {
+        Box::pin(async move { super::run::run_all(self, &work?).await })
+    }
+
+    fn begin_with<'c>(
+        &'c mut self,
+        sql: String,
+        _: sealed::Ours,
+    ) -> BoxFuture<'c, QueryResult<()>> {
+        Box::pin(async move { AnsiTransactionManager::begin_transaction_sql(self, &sql).await })
     }
 }
 

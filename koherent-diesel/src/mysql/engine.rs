@@ -20,6 +20,7 @@ use crate::positional::Positional;
 use crate::snapshot;
 use crate::sql::{Write as _, is_plain_key, push_plain_key};
 use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::transaction::Options;
 
 impl sealed::Sealed for Mysql {}
 
@@ -131,7 +132,8 @@ impl Engine for Mysql {
         let text = cell?;
         let json = match kind {
             ValueKind::Bool => Json::Bool(text != "0"),
-            ValueKind::Integer | ValueKind::Float | ValueKind::Json => {
+            ValueKind::Float => snapshot::float(text),
+            ValueKind::Integer | ValueKind::Json => {
                 serde_json::from_str(&text).unwrap_or(Json::String(text))
             }
             // `TO_BASE64` breaks lines.
@@ -139,6 +141,10 @@ impl Engine for Mysql {
             ValueKind::Text | ValueKind::Numeric | ValueKind::Other => Json::String(text),
         };
         Some(FieldValue::from_json(json))
+    }
+
+    fn begin(options: Options) -> String {
+        options.mysql()
     }
 
     fn history_ddl(table: &TrackedTable) -> String {

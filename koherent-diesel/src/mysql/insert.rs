@@ -7,6 +7,7 @@ use super::run::{Key, Stamp, Touched, record_keys};
 use super::session::{Returning, execute, for_each_row, values};
 use super::value::Value;
 use super::work::{Job, MAX_BINDS, Sql};
+use crate::change::Change;
 use crate::error::Error;
 use crate::positional::history::{keys_per_statement, push_key_filter};
 use crate::sql::Write as _;
@@ -20,12 +21,22 @@ pub(super) async fn run(
     returning: &mut Returning<'_>,
 ) -> Result<Touched, Error> {
     let table = job.table;
+    let one_row_each = matches!(
+        job.change,
+        Change::Insert {
+            one_row_each: true,
+            ..
+        }
+    );
     let mut keys = Vec::new();
     if has_returning(connection, job).await? {
         for mut sql in statements {
             sql.push(" RETURNING ")
                 .identifiers("", table.key.iter().copied());
             returning.push(&mut sql);
+            if one_row_each && job.recorder.remembered.keeps_insert(sql.text()) {
+                sql.keep();
+            }
             for_each_row(connection, &sql, &mut |row| {
                 keys.push(values(row, 0, table.key.len()));
                 returning.hand_on(row, table.key.len())

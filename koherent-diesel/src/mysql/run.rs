@@ -36,6 +36,29 @@ pub(super) async fn run(
     }
 }
 
+/// Makes several changes in one transaction, and says how many rows each touched.
+pub(super) async fn run_all(
+    connection: &mut AsyncMysqlConnection,
+    work: &[Work],
+) -> Result<Vec<usize>, Error> {
+    let mut touched = Vec::with_capacity(work.len());
+    if work.is_empty() {
+        return Ok(touched);
+    }
+    AnsiTransactionManager::begin_transaction(connection).await?;
+    for work in work {
+        match run(connection, work, &mut |_| Ok(())).await {
+            Ok(rows) => touched.push(rows),
+            Err(error) => {
+                let _ = AnsiTransactionManager::rollback_transaction(connection).await;
+                return Err(error);
+            }
+        }
+    }
+    AnsiTransactionManager::commit_transaction(connection).await?;
+    Ok(touched)
+}
+
 async fn read(
     connection: &mut AsyncMysqlConnection,
     read: &Read,
@@ -60,7 +83,7 @@ async fn record(
     job: &Job,
     look: &mut Look<'_>,
 ) -> Result<usize, Error> {
-    if matches!(&job.change, Change::Insert(statements) if statements.is_empty()) {
+    if matches!(&job.change, Change::Insert { parts, .. } if parts.is_empty()) {
         return Ok(0);
     }
     let nested = in_transaction(connection)?;
@@ -104,8 +127,8 @@ async fn change(
     };
     let returning = &mut returning;
     let touched = match &job.change {
-        Change::Insert(rows) => {
-            let rows = rows.iter().map(|rows| insert_into(job.table, rows));
+        Change::Insert { parts, .. } => {
+            let rows = parts.iter().map(|rows| insert_into(job.table, rows));
             insert::run(connection, &stamp, job, rows.collect(), returning).await?
         }
         Change::Statement {

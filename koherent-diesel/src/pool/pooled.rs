@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use diesel::QueryResult;
 use diesel_async::pooled_connection::PoolableConnection;
 
 use crate::driver::{Driver, NonBlocking, sealed};
@@ -63,6 +64,7 @@ impl<C: PoolableConnection> sealed::Sealed for PooledConnection<C> {}
 
 impl<C: Driver + PoolableConnection> Driver for PooledConnection<C> {
     type Backend = <C as Driver>::Backend;
+    type Closures = C::Closures;
     type Reply<'c, T>
         = C::Reply<'c, T>
     where
@@ -79,6 +81,22 @@ impl<C: Driver + PoolableConnection> Driver for PooledConnection<C> {
         R: Reading<Self::Backend>,
     {
         (**self).run(work, reading, ours)
+    }
+
+    fn run_all<'c>(
+        &'c mut self,
+        work: Result<Vec<<Self::Backend as Engine>::Work>, Error>,
+        ours: sealed::Ours,
+    ) -> Self::Reply<'c, Result<Vec<usize>, Error>> {
+        (**self).run_all(work, ours)
+    }
+
+    fn begin_with<'c>(
+        &'c mut self,
+        sql: String,
+        ours: sealed::Ours,
+    ) -> Self::Reply<'c, QueryResult<()>> {
+        (**self).begin_with(sql, ours)
     }
 }
 

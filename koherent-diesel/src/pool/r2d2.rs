@@ -1,10 +1,11 @@
 //! r2d2, for blocking connections. It asks a connection whether a transaction is open when it comes back, and closes it
 //! then.
 
+use diesel::QueryResult;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection, R2D2Connection};
 
 use super::{ConnectionPool, sealed::Sealed};
-use crate::driver::{Driver, sealed};
+use crate::driver::{Blocking, Driver, sealed};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::reading::Reading;
@@ -39,6 +40,7 @@ where
     C: Driver + R2D2Connection + 'static,
 {
     type Backend = <C as Driver>::Backend;
+    type Closures = C::Closures;
     type Reply<'c, T>
         = C::Reply<'c, T>
     where
@@ -54,5 +56,33 @@ where
         R: Reading<Self::Backend>,
     {
         (**self).run(work, reading, ours)
+    }
+
+    fn run_all<'c>(
+        &'c mut self,
+        work: Result<Vec<<Self::Backend as Engine>::Work>, Error>,
+        ours: sealed::Ours,
+    ) -> Self::Reply<'c, Result<Vec<usize>, Error>> {
+        (**self).run_all(work, ours)
+    }
+
+    fn begin_with<'c>(
+        &'c mut self,
+        sql: String,
+        ours: sealed::Ours,
+    ) -> Self::Reply<'c, QueryResult<()>> {
+        (**self).begin_with(sql, ours)
+    }
+}
+
+impl<C> Blocking for PooledConnection<ConnectionManager<C>>
+where
+    C: Blocking + R2D2Connection + 'static,
+{
+    fn value<'c, T>(reply: Self::Reply<'c, T>) -> T
+    where
+        Self: 'c,
+    {
+        C::value(reply)
     }
 }

@@ -129,6 +129,11 @@ impl<DB: Positional> Sql<DB> {
         self.varies = true;
     }
 
+    /// Says that it is, although one of its parts is not.
+    pub(crate) const fn keep(&mut self) {
+        self.varies = false;
+    }
+
     /// Takes over the values of a part, for places that the caller has written with `?`.
     pub(crate) fn take_binds(&mut self, part: &Self) -> &mut Self {
         self.binds.extend(part.binds.iter().cloned());

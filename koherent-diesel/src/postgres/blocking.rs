@@ -6,13 +6,15 @@ use std::task::{Context, Poll, Waker};
 
 use diesel::connection::{Connection, DefaultLoadingMode, LoadConnection, TransactionManager};
 use diesel::pg::Pg;
+use diesel::result::Error as DieselError;
 use diesel::{PgConnection, QueryResult};
 
-use super::run::{Look, Query, Session};
+use super::run::{Counts, Look, Query, Session};
 use super::work::Work;
-use crate::driver::{Driver, sealed};
+use crate::driver::{Blocking, Driver, sealed};
 use crate::error::Error;
 use crate::reading::Reading;
+use crate::transaction::Values;
 
 type Manager = <PgConnection as Connection>::TransactionManager;
 
@@ -36,6 +38,14 @@ impl Session for PgConnection {
         Manager::rollback_transaction(self)
     }
 
+    async fn load_counts(
+        &mut self,
+        queries: Vec<Query>,
+    ) -> Result<Vec<Counts>, (usize, DieselError)> {
+        let one = |(at, query)| one_row(self, query).map_err(|error| (at, error));
+        queries.into_iter().enumerate().map(one).collect()
+    }
+
     async fn load(&mut self, query: Query, look: &mut Look<'_, Self::Row>) -> Result<(), Error> {
         for row in LoadConnection::<DefaultLoadingMode>::load(self, query)? {
             look(&row?)?;
@@ -44,10 +54,20 @@ impl Session for PgConnection {
     }
 }
 
+/// Runs a statement that returns one row of counts.
+fn one_row(connection: &mut PgConnection, query: Query) -> QueryResult<Counts> {
+    let mut counts = Counts::default();
+    for row in LoadConnection::<DefaultLoadingMode>::load(connection, query)? {
+        counts = Counts::read(&row?)?;
+    }
+    Ok(counts)
+}
+
 impl sealed::Sealed for PgConnection {}
 
 impl Driver for PgConnection {
     type Backend = Pg;
+    type Closures = Values;
     type Reply<'c, T>
         = T
     where
@@ -65,6 +85,18 @@ impl Driver for PgConnection {
         let touched = now(super::run::run(self, work?, &mut |row| reading.row(row)))?;
         reading.finish(touched)
     }
+
+    fn run_all(
+        &mut self,
+        work: Result<Vec<Work>, Error>,
+        _: sealed::Ours,
+    ) -> Result<Vec<usize>, Error> {
+        now(super::run::run_all(self, work?))
+    }
+
+    fn begin_with(&mut self, sql: String, _: sealed::Ours) -> QueryResult<()> {
+        Manager::begin_transaction_sql(self, &sql)
+    }
 }
 
 /// The result of a future that never waits.
@@ -72,5 +104,14 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
         Poll::Pending => unreachable!("a blocking session answers at once"),
+    }
+}
+
+impl Blocking for PgConnection {
+    fn value<'c, T>(reply: T) -> T
+    where
+        Self: 'c,
+    {
+        reply
     }
 }

@@ -32,8 +32,15 @@ pub(super) fn change(audit: Audit<Part>) -> Work {
         record_unchanged,
     };
     let statements = match change {
-        Change::Insert(parts) => {
-            let inserts = parts.into_iter().map(|part| composer.insert(part));
+        Change::Insert {
+            parts,
+            one_row_each,
+        } => {
+            let inserts = parts.into_iter().map(|part| {
+                let mut sql = composer.insert(part);
+                sql.keep |= one_row_each && recorder.remembered.keeps_insert(&sql.text);
+                sql
+            });
             inserts.collect()
         }
         Change::Statement { statement, upsert } => vec![composer.statement(statement, upsert)],

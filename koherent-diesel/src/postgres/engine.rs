@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::snapshot;
 use crate::sql::{Write as _, is_plain_key, push_plain_key};
 use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::transaction::Options;
 
 impl sealed::Sealed for Pg {}
 
@@ -123,9 +124,14 @@ impl Engine for Pg {
             // `to_json` writes bytes as `\x…`.
             ValueKind::Binary => STANDARD.encode(bytes(&text)).into(),
             ValueKind::Numeric => Json::String(text),
+            ValueKind::Float => snapshot::float(text),
             _ => serde_json::from_str(&text).unwrap_or(Json::String(text)),
         };
         Some(FieldValue::from_json(json))
+    }
+
+    fn begin(options: Options) -> String {
+        options.postgres()
     }
 
     fn history_ddl(table: &TrackedTable) -> String {
@@ -190,7 +196,7 @@ fn own(sql: &mut Sql, alias: &str, column: &'static str) {
 /// A kept column, as JSON in text.
 fn kept(sql: &mut Sql, column: &TrackedColumn) {
     match column.kind {
-        ValueKind::Binary | ValueKind::Numeric => {
+        ValueKind::Binary | ValueKind::Numeric | ValueKind::Float => {
             sql.push("h.")
                 .identifier(column.history_name)
                 .push("::text");

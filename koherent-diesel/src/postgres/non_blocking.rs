@@ -2,17 +2,20 @@
 
 use diesel::QueryResult;
 use diesel::pg::Pg;
+use diesel::result::Error as DieselError;
 use diesel_async::{
     AnsiTransactionManager, AsyncConnectionCore, AsyncPgConnection, TransactionManager,
 };
-use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::run::{Look, Query, Session};
+use super::run::{Counts, Look, Query, Session};
 use super::work::Work;
 use crate::driver::{Driver, NonBlocking, sealed};
 use crate::error::Error;
 use crate::reading::Reading;
+use crate::transaction::Futures;
 
 impl Session for AsyncPgConnection {
     type Row = <Self as AsyncConnectionCore>::Row<'static, 'static>;
@@ -34,6 +37,30 @@ impl Session for AsyncPgConnection {
         AnsiTransactionManager::rollback_transaction(self).await
     }
 
+    async fn load_counts(
+        &mut self,
+        queries: Vec<Query>,
+    ) -> Result<Vec<Counts>, (usize, DieselError)> {
+        let shared = &*self;
+        let mut counts = Vec::with_capacity(queries.len());
+        let mut queries = queries.into_iter();
+        loop {
+            // Futures that are polled in turn are sent in turn, and the server answers in turn.
+            let some: FuturesOrdered<_> = queries
+                .by_ref()
+                .take(PIPELINE)
+                .map(|query| one_row(shared, query))
+                .collect();
+            if some.is_empty() {
+                return Ok(counts);
+            }
+            let mut answers = std::pin::pin!(some);
+            while let Some(answer) = answers.next().await {
+                counts.push(answer.map_err(|error| (counts.len(), error))?);
+            }
+        }
+    }
+
     async fn load(&mut self, query: Query, look: &mut Look<'_, Self::Row>) -> Result<(), Error> {
         let mut rows = AsyncConnectionCore::load(self, query).await?;
         while let Some(row) = rows.try_next().await? {
@@ -43,10 +70,24 @@ impl Session for AsyncPgConnection {
     }
 }
 
+/// How many statements are under way at once.
+const PIPELINE: usize = 256;
+
+/// Runs a statement that returns one row of counts.
+async fn one_row(mut connection: &AsyncPgConnection, query: Query) -> QueryResult<Counts> {
+    let mut rows = AsyncConnectionCore::load(&mut connection, query).await?;
+    let mut counts = Counts::default();
+    while let Some(row) = rows.try_next().await? {
+        counts = Counts::read(&row)?;
+    }
+    Ok(counts)
+}
+
 impl sealed::Sealed for AsyncPgConnection {}
 
 impl Driver for AsyncPgConnection {
     type Backend = Pg;
+    type Closures = Futures;
     type Reply<'c, T>
         = BoxFuture<'c, T>
     where
@@ -65,6 +106,22 @@ impl Driver for AsyncPgConnection {
             let touched = super::run::run(self, work?, &mut |row| reading.row(row)).await?;
             reading.finish(touched)
         })
+    }
+
+    fn run_all<'c>(
+        &'c mut self,
+        work: Result<Vec<Work>, Error>,
+        _: sealed::Ours,
+    ) -> BoxFuture<'c, Result<Vec<usize>, Error>> {
+        Box::pin(async move { super::run::run_all(self, work?).await })
+    }
+
+    fn begin_with<'c>(
+        &'c mut self,
+        sql: String,
+        _: sealed::Ours,
+    ) -> BoxFuture<'c, QueryResult<()>> {
+        Box::pin(async move { AnsiTransactionManager::begin_transaction_sql(self, &sql).await })
     }
 }
 

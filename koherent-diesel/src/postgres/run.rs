@@ -9,7 +9,7 @@ use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::result::Error as DieselError;
 use diesel::row::{Field as _, PartialRow, Row};
 
-use super::collect::TypeName;
+use super::collect::{Binds, TypeName};
 use super::failure::tell;
 use super::sql::Sql;
 use super::work::{About, Work};
@@ -41,6 +41,13 @@ pub(super) trait Session: Send {
     fn commit(&mut self) -> impl Future<Output = QueryResult<()>> + Send;
 
     fn roll_back(&mut self) -> impl Future<Output = QueryResult<()>> + Send;
+
+    /// Runs statements that each return one row of counts: one after the other, but where the driver can, without
+    /// waiting for one before the next is sent.
+    fn load_counts(
+        &mut self,
+        queries: Vec<Query>,
+    ) -> impl Future<Output = Result<Vec<Counts>, (usize, DieselError)>> + Send;
 
     /// Runs a statement and looks at each row of its result.
     fn load(
@@ -100,6 +107,92 @@ struct Did {
     recorded: usize,
 }
 
+/// Makes several changes in one transaction, and says how many rows each touched.
+pub(super) async fn run_all<S: Session>(
+    session: &mut S,
+    work: Vec<Work>,
+) -> Result<Vec<usize>, Error> {
+    if work.is_empty() {
+        return Ok(Vec::new());
+    }
+    let alone = !session.in_transaction()?;
+    session.begin().await?;
+    let done = match each(session, &work).await {
+        Ok(done) => done,
+        Err(error) => {
+            let _ = session.roll_back().await;
+            return Err(error);
+        }
+    };
+    session.commit().await?;
+    let mut touched = Vec::with_capacity(work.len());
+    for (work, did) in work.iter().zip(done) {
+        touched.push(did.touched);
+        if let About::Change { recorder, .. } = &work.about
+            && alone
+            && did.recorded > 0
+        {
+            recorder.learn_task();
+        }
+    }
+    Ok(touched)
+}
+
+/// Sends all statements of all changes.
+async fn each<S: Session>(session: &mut S, work: &[Work]) -> Result<Vec<Did>, Error> {
+    let (mut queries, mut owners) = (Vec::new(), Vec::new());
+    for (at, work) in work.iter().enumerate() {
+        for statement in &work.statements {
+            let Sql { text, binds, keep } = statement.clone();
+            let known = known_types(session, &binds, work.about.recorder()).await?;
+            queries.push(CollectedQuery::new(text, keep, binds.resolve(&known)));
+            owners.push(at);
+        }
+    }
+    let counts = session
+        .load_counts(queries)
+        .await
+        .map_err(|(at, error)| tell(&work[owners[at]].about, error))?;
+    let mut done: Vec<_> = work.iter().map(|_| Did::default()).collect();
+    for (counts, owner) in counts.into_iter().zip(owners) {
+        done[owner].touched += counts.touched;
+        done[owner].recorded += counts.recorded;
+    }
+    Ok(done)
+}
+
+/// The object ids of the types that values name.
+async fn known_types<S: Session>(
+    session: &mut S,
+    binds: &Binds,
+    recorder: Option<&Recorder>,
+) -> Result<Vec<(u32, u32)>, Error> {
+    let mut known = Vec::with_capacity(binds.named().len());
+    for name in binds.named() {
+        known.push(object_ids(session, name, recorder).await?);
+    }
+    Ok(known)
+}
+
+/// What a statement says it did: a row of one or two numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    touched: usize,
+    recorded: usize,
+}
+
+impl Counts {
+    pub(super) fn read<'a>(row: &impl Row<'a, Pg>) -> Result<Self, DieselError> {
+        Ok(Self {
+            touched: count(row, 0)?,
+            recorded: match row.field_count() {
+                1 => 0,
+                _ => count(row, 1)?,
+            },
+        })
+    }
+}
+
 /// Runs one statement.
 async fn one<S: Session>(
     session: &mut S,
@@ -117,10 +210,7 @@ async fn one<S: Session>(
         } => (Some(recorder), *returned, *counts_entries),
         About::History(_) | About::Catalog => (None, Some(usize::MAX), false),
     };
-    let mut known = Vec::with_capacity(binds.named().len());
-    for name in binds.named() {
-        known.push(object_ids(session, name, recorder).await?);
-    }
+    let known = known_types(session, &binds, recorder).await?;
     let query = CollectedQuery::new(text, keep, binds.resolve(&known));
     let mut did = Did::default();
     let result = session
@@ -147,16 +237,16 @@ async fn one<S: Session>(
 }
 
 /// The number in a column of a row.
-fn count<'a>(row: &impl Row<'a, Pg>, at: usize) -> Result<usize, Error> {
+fn count<'a>(row: &impl Row<'a, Pg>, at: usize) -> Result<usize, DieselError> {
     let field = row.get(at);
     let value = field.as_ref().and_then(|field| field.value());
     let bytes = value.and_then(|value| value.as_bytes().try_into().ok());
     bytes
         .and_then(|bytes| usize::try_from(i64::from_be_bytes(bytes)).ok())
         .ok_or_else(|| {
-            Error::Diesel(DieselError::DeserializationError(
+            DieselError::DeserializationError(
                 "the statement did not say how many rows it touched".into(),
-            ))
+            )
         })
 }
 

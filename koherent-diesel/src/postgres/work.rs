@@ -28,3 +28,12 @@ pub(super) enum About {
     /// Something else that is read.
     Catalog,
 }
+
+impl About {
+    pub(super) const fn recorder(&self) -> Option<&Recorder> {
+        match self {
+            Self::Change { recorder, .. } => Some(recorder),
+            Self::History(_) | Self::Catalog => None,
+        }
+    }
+}

@@ -1,17 +1,20 @@
 //! SQLite connections: plain ones, and those that diesel-async keeps on a blocking thread.
 
-use diesel::SqliteConnection;
+use diesel::connection::AnsiTransactionManager;
 use diesel::sqlite::Sqlite;
+use diesel::{QueryResult, SqliteConnection};
 
 use super::Work;
-use crate::driver::{Driver, sealed};
+use crate::driver::{Blocking, Driver, sealed};
 use crate::error::Error;
 use crate::reading::Reading;
+use crate::transaction::Values;
 
 impl sealed::Sealed for SqliteConnection {}
 
 impl Driver for SqliteConnection {
     type Backend = Sqlite;
+    type Closures = Values;
     type Reply<'c, T>
         = T
     where
@@ -27,6 +30,27 @@ impl Driver for SqliteConnection {
         R: Reading<Sqlite>,
     {
         read(self, work, reading)
+    }
+
+    fn run_all(
+        &mut self,
+        work: Result<Vec<Work>, Error>,
+        _: sealed::Ours,
+    ) -> Result<Vec<usize>, Error> {
+        super::run_all(self, &work?)
+    }
+
+    fn begin_with(&mut self, sql: String, _: sealed::Ours) -> QueryResult<()> {
+        AnsiTransactionManager::begin_transaction_sql(self, &sql)
+    }
+}
+
+impl Blocking for SqliteConnection {
+    fn value<'c, T>(reply: T) -> T
+    where
+        Self: 'c,
+    {
+        reply
     }
 }
 
@@ -44,13 +68,19 @@ mod non_blocking {
     use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
     use futures_util::future::BoxFuture;
 
-    use super::{Driver, Error, Reading, Sqlite, SqliteConnection, Work, read, sealed};
+    use super::super::run_all;
+    use super::{
+        AnsiTransactionManager, Driver, Error, QueryResult, Reading, Sqlite, SqliteConnection,
+        Work, read, sealed,
+    };
     use crate::driver::NonBlocking;
+    use crate::transaction::Futures;
 
     impl<S> sealed::Sealed for SyncConnectionWrapper<SqliteConnection, S> {}
 
     impl<S: SpawnBlocking + Send> Driver for SyncConnectionWrapper<SqliteConnection, S> {
         type Backend = Sqlite;
+        type Closures = Futures;
         type Reply<'c, T>
             = BoxFuture<'c, T>
         where
@@ -71,6 +101,28 @@ mod non_blocking {
             Box::pin(async move {
                 self.spawn_blocking(|connection| Ok(read(connection, work, reading)))
                     .await?
+            })
+        }
+
+        fn run_all<'c>(
+            &'c mut self,
+            work: Result<Vec<Work>, Error>,
+            _: sealed::Ours,
+        ) -> BoxFuture<'c, Result<Vec<usize>, Error>> {
+            Box::pin(async move {
+                let work = work?;
+                self.spawn_blocking(move |connection| Ok(run_all(connection, &work)))
+                    .await?
+            })
+        }
+
+        fn begin_with<'c>(
+            &'c mut self,
+            sql: String,
+            _: sealed::Ours,
+        ) -> BoxFuture<'c, QueryResult<()>> {
+            self.spawn_blocking(move |connection| {
+                AnsiTransactionManager::begin_transaction_sql(connection, &sql)
             })
         }
     }

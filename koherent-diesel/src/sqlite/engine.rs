@@ -23,6 +23,7 @@ use crate::positional::Positional;
 use crate::snapshot;
 use crate::sql::{Write as _, is_plain_key, push_plain_key};
 use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::transaction::Options;
 
 type Collector<'a> = <Sqlite as Backend>::BindCollector<'a>;
 
@@ -185,6 +186,10 @@ impl Engine for Sqlite {
             (Value::Blob(bytes), _) => STANDARD.encode(bytes).into(),
         };
         Some(FieldValue::from_json(json))
+    }
+
+    fn begin(options: Options) -> String {
+        options.sqlite()
     }
 
     fn history_ddl(table: &TrackedTable) -> String {

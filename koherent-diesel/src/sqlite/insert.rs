@@ -5,23 +5,34 @@ use koherent_core::ChangeKind;
 
 use super::run::{Touched, record_keys};
 use super::statement::{Returning, for_each_row, values};
-use super::work::Sql;
+use super::work::{Job, Sql};
+use crate::change::Change;
 use crate::error::Error;
 use crate::sql::Write as _;
-use crate::table::TrackedTable;
 
 pub(super) fn run(
     connection: &mut SqliteConnection,
     stamp: &super::run::Stamp,
-    table: &'static TrackedTable,
+    job: &Job,
     statements: impl ExactSizeIterator<Item = Sql>,
     returning: &mut Returning<'_>,
 ) -> Result<Touched, Error> {
+    let (table, remembered) = (job.table, &job.recorder.remembered);
+    let one_row_each = matches!(
+        job.change,
+        Change::Insert {
+            one_row_each: true,
+            ..
+        }
+    );
     let mut keys = Vec::with_capacity(statements.len());
     for mut sql in statements {
         sql.push(" RETURNING ")
             .identifiers("", table.key.iter().copied());
         returning.push(&mut sql);
+        if one_row_each && remembered.keeps_insert(sql.text()) {
+            sql.keep();
+        }
         for_each_row(connection, &sql, |row| {
             keys.push(values(row, 0, table.key.len()));
             returning.hand_on(row, table.key.len())

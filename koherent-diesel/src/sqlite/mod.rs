@@ -27,7 +27,7 @@ mod work;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-pub(crate) use run::run;
+use run::{run, run_all};
 pub use work::Work;
 
 /// The migrations that create `koherent_task`; [`koherent_diesel::MIGRATIONS`](crate::MIGRATIONS) are these, on a SQLite

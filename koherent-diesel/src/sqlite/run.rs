@@ -28,7 +28,7 @@ pub(super) type Key = crate::positional::history::Key<Sqlite>;
 pub(super) const MAX_BINDS: usize = 32_766;
 
 /// Does some work, and says how many rows it touched.
-pub(crate) fn run(
+pub(super) fn run(
     connection: &mut SqliteConnection,
     work: &Work,
     look: &mut Look<'_>,
@@ -37,6 +37,24 @@ pub(crate) fn run(
         Work::Change(job) => record(connection, job, look),
         Work::Read(read) => self::read(connection, read, look),
     }
+}
+
+/// Makes several changes in one transaction, and says how many rows each touched.
+pub(super) fn run_all(
+    connection: &mut SqliteConnection,
+    work: &[Work],
+) -> Result<Vec<usize>, Error> {
+    if work.is_empty() {
+        return Ok(Vec::new());
+    }
+    let nested = in_transaction(connection)?;
+    let touched = in_one_transaction(connection, nested, |connection| {
+        let each = work
+            .iter()
+            .map(|work| run(connection, work, &mut |_| Ok(())));
+        each.collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(touched)
 }
 
 fn read(
@@ -63,7 +81,7 @@ fn record(
     job: &Job,
     look: &mut Look<'_>,
 ) -> Result<usize, Error> {
-    if matches!(&job.change, Change::Insert(statements) if statements.is_empty()) {
+    if matches!(&job.change, Change::Insert { parts, .. } if parts.is_empty()) {
         return Ok(0);
     }
     let (table, recorder) = (job.table, &job.recorder);
@@ -84,16 +102,16 @@ fn record(
         };
         let returning = &mut returning;
         let touched = match &job.change {
-            Change::Insert(rows) => {
-                let rows = rows.iter().map(|row| insert_into(table, row));
-                insert::run(connection, &stamp, table, rows, returning)?
+            Change::Insert { parts, .. } => {
+                let rows = parts.iter().map(|row| insert_into(table, row));
+                insert::run(connection, &stamp, job, rows, returning)?
             }
             Change::Statement {
                 statement,
                 upsert: false,
             } => {
                 let statement = std::iter::once(statement.clone());
-                insert::run(connection, &stamp, table, statement, returning)?
+                insert::run(connection, &stamp, job, statement, returning)?
             }
             Change::Statement { statement, .. } => {
                 upsert::run(connection, &stamp, job, statement, returning)?

@@ -16,13 +16,17 @@ mod sqlite {
 }
 
 mod postgres {
+    mod blocking;
     mod engine;
+    mod round_trips;
     #[path = "../suite/mod.rs"]
     mod suite;
+    mod types;
 }
 
 mod mariadb {
     mod engine;
+    mod own;
     #[path = "../suite/mod.rs"]
     mod suite;
 }

@@ -17,6 +17,10 @@ pub type Backend = Mysql;
 
 pub const MOVES_KEYS: bool = false;
 pub const SKIPS_UNCHANGED_UPSERTS: bool = true;
+/// How many writes clients make, how many requests are cancelled, how many sequences are tried.
+pub const CLIENT_WRITES: u32 = 20000;
+pub const CANCELLATIONS: u32 = 4000;
+pub const SEQUENCES: u64 = 12;
 pub const SURVIVES_FAILURES: bool = true;
 
 pub const REFUSE_BAD: &str = "CREATE TRIGGER refuse BEFORE INSERT ON samples_history FOR EACH ROW
@@ -121,4 +125,11 @@ macro_rules! leave {
     };
 }
 
-pub(crate) use {leave, upsert};
+/// A transaction in which nobody else's writes come between its own.
+macro_rules! strict {
+    ($transaction:expr) => {
+        $transaction.serializable()
+    };
+}
+
+pub(crate) use {leave, strict, upsert};

@@ -17,6 +17,10 @@ pub type Backend = Pg;
 
 pub const MOVES_KEYS: bool = true;
 pub const SKIPS_UNCHANGED_UPSERTS: bool = false;
+/// How many writes clients make, how many requests are cancelled, how many sequences are tried.
+pub const CLIENT_WRITES: u32 = 100000;
+pub const CANCELLATIONS: u32 = 10000;
+pub const SEQUENCES: u64 = 12;
 pub const SURVIVES_FAILURES: bool = false;
 
 pub const REFUSE_BAD: &str = "
@@ -125,4 +129,11 @@ macro_rules! leave {
     };
 }
 
-pub(crate) use {leave, upsert};
+/// A transaction in which nobody else's writes come between its own.
+macro_rules! strict {
+    ($transaction:expr) => {
+        $transaction.serializable()
+    };
+}
+
+pub(crate) use {leave, strict, upsert};

@@ -21,6 +21,10 @@ pub const MOVES_KEYS: bool = true;
 /// Whether an upsert that changes nothing leaves no entry.
 pub const SKIPS_UNCHANGED_UPSERTS: bool = true;
 /// Whether a failed statement leaves the transaction that it was part of usable.
+/// How many writes clients make, how many requests are cancelled, how many sequences are tried.
+pub const CLIENT_WRITES: u32 = 20000;
+pub const CANCELLATIONS: u32 = 4000;
+pub const SEQUENCES: u64 = 12;
 pub const SURVIVES_FAILURES: bool = true;
 
 pub const REFUSE_BAD: &str =
@@ -132,4 +136,11 @@ macro_rules! leave {
     };
 }
 
-pub(crate) use {leave, upsert};
+/// A transaction in which nobody else's writes come between its own.
+macro_rules! strict {
+    ($transaction:expr) => {
+        $transaction.immediate()
+    };
+}
+
+pub(crate) use {leave, strict, upsert};

@@ -10,9 +10,12 @@ use crate::tables::*;
 
 mod changes;
 mod keys;
+mod pools;
 mod rollback;
+mod sequences;
 mod shapes;
 mod tasks;
+mod transactions;
 
 async fn history_of(conn: &mut AuditedConnection<Conn>, id: i64) -> Vec<HistoryEntry> {
     entries_of(samples::table, id).load(conn).await.unwrap()

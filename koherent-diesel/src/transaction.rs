@@ -1,0 +1,381 @@
+//! Transactions that are begun otherwise than by default, or run again when the database says so.
+
+use std::marker::PhantomData;
+
+use diesel::connection::{Connection, TransactionManager as _};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::connection::AuditedConnection;
+#[cfg(feature = "async")]
+use crate::driver::NonBlocking;
+use crate::driver::sealed::Ours;
+use crate::driver::{Blocking, Driver};
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// How often a transaction is run, at most, unless [`TransactionBuilder::attempts`] says otherwise.
+pub(crate) const ATTEMPTS: u32 = 10;
+
+/// A failure after which the whole transaction may be run again: a serialization failure or a deadlock. The database has
+/// undone everything, and says that it would work at another time.
+///
+/// Implement it for the error type that your transactions return, by asking the error inside:
+///
+/// ```
+/// use koherent_diesel::Retryable;
+///
+/// #[derive(Debug)]
+/// enum LabError { Database(koherent_diesel::Error), NoSuchSample }
+///
+/// impl Retryable for LabError {
+///     fn is_retryable(&self) -> bool {
+///         matches!(self, Self::Database(error) if error.is_retryable())
+///     }
+/// }
+/// # impl From<diesel::result::Error> for LabError { fn from(error: diesel::result::Error) -> Self { Self::Database(error.into()) } }
+/// assert!(!LabError::NoSuchSample.is_retryable());
+/// ```
+pub trait Retryable {
+    /// Whether it is one.
+    fn is_retryable(&self) -> bool;
+}
+
+impl Retryable for DieselError {
+    fn is_retryable(&self) -> bool {
+        let Self::DatabaseError(kind, details) = self else {
+            return false;
+        };
+        match kind {
+            DatabaseErrorKind::SerializationFailure => true,
+            // Diesel has no kind for these; the words are those of PostgreSQL, MariaDB and MySQL, and SQLite.
+            DatabaseErrorKind::Unknown => {
+                let message = details.message();
+                message.starts_with("deadlock detected")
+                    || message.starts_with("Deadlock found when trying to get lock")
+                    || message.starts_with("Record has changed since last read")
+                    || message.starts_with("database is locked")
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Retryable for Error {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Diesel(error)
+            | Self::TaskNotWritten(error)
+            | Self::HistoryNotWritten { source: error, .. }
+            | Self::HistoryNotRead { source: error, .. } => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+/// How a transaction sees what others do meanwhile (SQL:2016 part 2, §4.41.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Isolation {
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+/// What is asked of a transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    isolation: Option<Isolation>,
+    read_only: bool,
+    deferrable: bool,
+    lock: Option<&'static str>,
+}
+
+impl Options {
+    /// The modes behind `BEGIN TRANSACTION` or `START TRANSACTION`.
+    fn level(self) -> Option<&'static str> {
+        self.isolation.map(|isolation| match isolation {
+            Isolation::ReadCommitted => "READ COMMITTED",
+            Isolation::RepeatableRead => "REPEATABLE READ",
+            Isolation::Serializable => "SERIALIZABLE",
+        })
+    }
+
+    /// `BEGIN` as SQLite has it.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn sqlite(self) -> String {
+        format!("BEGIN {}", self.lock.unwrap_or("DEFERRED"))
+    }
+
+    /// `BEGIN` as PostgreSQL has it.
+    #[cfg(feature = "postgres_backend")]
+    pub(crate) fn postgres(self) -> String {
+        let mut sql = String::from("BEGIN TRANSACTION");
+        if let Some(level) = self.level() {
+            sql.push_str(" ISOLATION LEVEL ");
+            sql.push_str(level);
+        }
+        if self.read_only {
+            sql.push_str(" READ ONLY");
+        }
+        if self.deferrable {
+            sql.push_str(" DEFERRABLE");
+        }
+        sql
+    }
+
+    /// `BEGIN` as MariaDB and MySQL have it.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn mysql(self) -> String {
+        let mut sql = String::new();
+        if let Some(level) = self.level() {
+            sql.push_str("SET TRANSACTION ISOLATION LEVEL ");
+            sql.push_str(level);
+            sql.push_str("; ");
+        }
+        sql.push_str("START TRANSACTION");
+        if self.read_only {
+            sql.push_str(" READ ONLY");
+        }
+        sql
+    }
+}
+
+/// An engine with isolation levels: PostgreSQL, MariaDB and MySQL. SQLite's transactions are always serializable.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no isolation levels",
+    note = "SQLite's transactions are always serializable; it has `immediate()` and `exclusive()`"
+)]
+pub trait IsolationLevels: Engine {}
+
+#[cfg(feature = "postgres_backend")]
+impl IsolationLevels for diesel::pg::Pg {}
+#[cfg(feature = "mysql")]
+impl IsolationLevels for diesel::mysql::Mysql {}
+
+/// Closures that return values.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Values;
+
+/// Closures that return futures.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Futures;
+
+/// A transaction that is about to be run: [`AuditedConnection::build_transaction`].
+///
+/// ```
+/// # include!("doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let mut conn = koherent_diesel::AuditedConnection::new(connection_with_liver(), Attribution::system("import"));
+/// let names = conn.build_transaction().immediate().attempts(3).run(|conn| {
+///     let names: Vec<String> = samples::table.select(samples::name).load(conn)?;
+///     conn.audited_update(samples::table, samples::note.eq("seen")).execute()?;
+///     Ok::<_, koherent_diesel::Error>(names)
+/// })?;
+/// assert_eq!(names, ["liver"]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// With diesel-async the closure is async: `conn.build_transaction().serializable().run(async |conn| …).await?`.
+#[must_use = "nothing happens until it is run"]
+#[derive(Debug)]
+pub struct TransactionBuilder<'c, C, M> {
+    connection: &'c mut AuditedConnection<C>,
+    options: Options,
+    attempts: u32,
+    closures: PhantomData<M>,
+}
+
+impl<'c, C: Driver, M> TransactionBuilder<'c, C, M> {
+    pub(crate) const fn new(connection: &'c mut AuditedConnection<C>) -> Self {
+        Self {
+            connection,
+            options: Options {
+                isolation: None,
+                read_only: false,
+                deferrable: false,
+                lock: None,
+            },
+            attempts: 1,
+            closures: PhantomData,
+        }
+    }
+
+    /// Runs it up to so many times: again after each [`Retryable`] failure, until it commits or fails otherwise. By default
+    /// it is run once.
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+}
+
+impl<C: Driver<Backend: IsolationLevels>, M> TransactionBuilder<'_, C, M> {
+    /// Each statement sees what was committed before it.
+    pub const fn read_committed(mut self) -> Self {
+        self.options.isolation = Some(Isolation::ReadCommitted);
+        self
+    }
+
+    /// All statements see what was committed before the first.
+    pub const fn repeatable_read(mut self) -> Self {
+        self.options.isolation = Some(Isolation::RepeatableRead);
+        self
+    }
+
+    /// As if transactions ran one after the other. Give it some [`attempts`](Self::attempts).
+    pub const fn serializable(mut self) -> Self {
+        self.options.isolation = Some(Isolation::Serializable);
+        self
+    }
+
+    /// Refuses changes.
+    pub const fn read_only(mut self) -> Self {
+        self.options.read_only = true;
+        self
+    }
+}
+
+#[cfg(feature = "postgres_backend")]
+impl<C: Driver<Backend = diesel::pg::Pg>, M> TransactionBuilder<'_, C, M> {
+    /// Waits until it can run without ever failing to serialize, where it is serializable and read-only.
+    pub const fn deferrable(mut self) -> Self {
+        self.options.deferrable = true;
+        self
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<C: Driver<Backend = diesel::sqlite::Sqlite>, M> TransactionBuilder<'_, C, M> {
+    /// Takes the write lock at once, so that no later statement has to wait for it, or fails because somebody else wrote
+    /// in between.
+    pub const fn immediate(mut self) -> Self {
+        self.options.lock = Some("IMMEDIATE");
+        self
+    }
+
+    /// Takes the write lock at once, and keeps readers out as well.
+    pub const fn exclusive(mut self) -> Self {
+        self.options.lock = Some("EXCLUSIVE");
+        self
+    }
+}
+
+impl<C> TransactionBuilder<'_, C, Values>
+where
+    C: Blocking<Closures = Values> + Connection,
+{
+    /// Runs it: begins, calls the closure, and commits, or rolls back where the closure fails.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returns, or what the database says of the transaction itself; `AlreadyInTransaction` inside
+    /// another one.
+    pub fn run<R, E>(
+        self,
+        mut closure: impl FnMut(&mut AuditedConnection<C>) -> Result<R, E>,
+    ) -> Result<R, E>
+    where
+        E: From<DieselError> + Retryable,
+    {
+        type Manager<C> = <AuditedConnection<C> as Connection>::TransactionManager;
+        let begin = <C as Driver>::Backend::begin(self.options);
+        let Self {
+            connection,
+            attempts,
+            ..
+        } = self;
+        let mut left = attempts;
+        loop {
+            left = left.saturating_sub(1);
+            C::value(connection.bare_mut().begin_with(begin.clone(), Ours))?;
+            connection.began();
+            let error = match closure(connection) {
+                Ok(result) => match Manager::<C>::commit_transaction(connection) {
+                    Ok(()) => return Ok(result),
+                    Err(error) => E::from(error),
+                },
+                Err(error) => {
+                    // Where this fails too, the next begin does; and the first error says what happened.
+                    let _ = Manager::<C>::rollback_transaction(connection);
+                    error
+                }
+            };
+            if left == 0 || !error.is_retryable() {
+                return Err(error);
+            }
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl<C> TransactionBuilder<'_, C, Futures>
+where
+    C: NonBlocking<Closures = Futures> + diesel_async::AsyncConnection,
+{
+    /// Runs it: begins, calls the closure, and commits, or rolls back where the closure fails. Each attempt has a clone of
+    /// the closure: what it moves in must be `Clone`; what it borrows is.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returns, or what the database says of the transaction itself; `AlreadyInTransaction` inside
+    /// another one.
+    pub async fn run<'a, R, E, F>(self, closure: F) -> Result<R, E>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut AuditedConnection<C>) -> Result<R, E>
+            + SendAsync<&'r mut AuditedConnection<C>, Result<R, E>, Future: Send>
+            + Clone
+            + Send
+            + 'a,
+        E: From<DieselError> + Retryable + Send,
+        R: Send,
+    {
+        use diesel_async::TransactionManager as _;
+        type Manager<C> =
+            <AuditedConnection<C> as diesel_async::AsyncConnection>::TransactionManager;
+        let begin = <C as Driver>::Backend::begin(self.options);
+        let Self {
+            connection,
+            attempts,
+            ..
+        } = self;
+        let mut left = attempts;
+        loop {
+            left = left.saturating_sub(1);
+            C::future(connection.bare_mut().begin_with(begin.clone(), Ours)).await?;
+            connection.began();
+            let error = match closure.clone()(connection).await {
+                Ok(result) => match Manager::<C>::commit_transaction(connection).await {
+                    Ok(()) => return Ok(result),
+                    Err(error) => E::from(error),
+                },
+                Err(error) => {
+                    // Where this fails too, the next begin does; and the first error says what happened.
+                    let _ = Manager::<C>::rollback_transaction(connection).await;
+                    error
+                }
+            };
+            if left == 0 || !error.is_retryable() {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// An async closure whose future can be told to be `Send`. Stable Rust cannot say that of an `AsyncFnOnce`.
+#[cfg(feature = "async")]
+#[doc(hidden)]
+pub trait SendAsync<T, R>:
+    AsyncFnOnce(T) -> R + FnOnce(T) -> <Self as SendAsync<T, R>>::Future
+{
+    type Future: Future<Output = R>;
+}
+
+#[cfg(feature = "async")]
+impl<F, T, R, Fut> SendAsync<T, R> for F
+where
+    F: AsyncFnOnce(T) -> R + FnOnce(T) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Future = Fut;
+}

@@ -1,0 +1,201 @@
+//! What MariaDB and MySQL have of their own.
+
+use bigdecimal::BigDecimal;
+use chrono::{NaiveDate, NaiveDateTime};
+use diesel::mysql::Mysql;
+use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable};
+use diesel_async::SimpleAsyncConnection as _;
+use koherent_diesel::{Audited, Error, check, entries_of};
+
+use super::engine::Database;
+use crate::tables::*;
+
+koherent_diesel::audited_table! {
+    use diesel::mysql::sql_types::*;
+
+    readings => readings_history (id) {
+        id -> Unsigned<Integer>,
+        tiny -> TinyInt,
+        small -> SmallInt,
+        big -> Unsigned<BigInt>,
+        amount -> Decimal,
+        day -> Date,
+        at -> Datetime,
+        stamp -> Timestamp,
+        kind -> Text,
+        ratio -> Float,
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Queryable, diesel::Insertable)]
+#[diesel(table_name = readings)]
+struct Reading {
+    id: u32,
+    tiny: i8,
+    small: i16,
+    big: u64,
+    amount: BigDecimal,
+    day: NaiveDate,
+    at: NaiveDateTime,
+    stamp: NaiveDateTime,
+    kind: String,
+    ratio: f32,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn types_of_all_sorts_go_through() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    conn.batch_execute(
+        "CREATE TABLE readings (
+             id INT UNSIGNED PRIMARY KEY, tiny TINYINT NOT NULL, small SMALLINT NOT NULL, big BIGINT UNSIGNED NOT NULL,
+             amount DECIMAL(30, 12) NOT NULL, day DATE NOT NULL, at DATETIME(6) NOT NULL, stamp TIMESTAMP(6) NOT NULL,
+             kind ENUM('a', 'b') NOT NULL, ratio FLOAT NOT NULL
+         )",
+    )
+    .await
+    .unwrap();
+    let ddl = readings::table::history_ddl::<Mysql>();
+    conn.batch_execute(&ddl).await.unwrap();
+    let differences = check(&mut conn, [readings::table::tracked()]).await;
+    assert_eq!(differences.unwrap(), []);
+    let at = NaiveDate::from_ymd_opt(2026, 11, 21)
+        .and_then(|day| day.and_hms_micro_opt(10, 40, 0, 123_456))
+        .unwrap();
+    let new = Reading {
+        id: 4_000_000_000,
+        tiny: -8,
+        small: -300,
+        big: 18_000_000_000_000_000_000,
+        amount: "123456789012345.000000000001".parse().unwrap(),
+        day: at.date(),
+        at,
+        stamp: at,
+        kind: "a".to_owned(),
+        ratio: 0.5,
+    };
+    let stored: Reading = conn
+        .audited_insert(readings::table, &new)
+        .get_result()
+        .await
+        .unwrap();
+    assert_eq!(stored, new);
+    let changes = (
+        readings::kind.eq("b"),
+        readings::tiny.eq(9i8),
+        readings::at.eq(at + chrono::Duration::microseconds(1)),
+    );
+    let changed: Reading = conn
+        .audited_update(readings::table.find(new.id), changes)
+        .get_result()
+        .await
+        .unwrap();
+    assert_eq!((changed.kind.as_str(), changed.tiny), ("b", 9));
+    conn.audited_delete(readings::table)
+        .execute()
+        .await
+        .unwrap();
+    let entries = entries_of(readings::table, new.id)
+        .load(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(kinds(&entries), "-~+");
+    let fields: Vec<_> = entries[1].changes.iter().map(|c| c.field).collect();
+    assert_eq!(fields, ["tiny", "at", "kind"]);
+    let text = |entry: usize, field: &str| {
+        let change = entries[entry].changes.iter().find(|c| c.field == field);
+        change.unwrap().new.as_ref().unwrap().text()
+    };
+    assert_eq!(text(2, "big"), "18000000000000000000");
+    assert_eq!(text(2, "amount"), "123456789012345.000000000001");
+    assert_eq!(text(2, "at"), "2026-11-21 10:40:00.123456");
+    assert_eq!(text(2, "ratio"), "0.5");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_without_transactions_are_reported() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    conn.batch_execute("ALTER TABLE samples ENGINE = MyISAM")
+        .await
+        .unwrap();
+    let found = check(&mut conn, [samples::table::tracked()]).await.unwrap();
+    let [difference] = &found[..] else {
+        panic!("{found:?}")
+    };
+    let text = difference.to_string();
+    assert!(
+        text.contains("is stored by MyISAM, which has no transactions"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batch_upserts_tell_created_from_updated() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    conn.audited_insert(samples::table, vec![named("a"), named("b")])
+        .execute()
+        .await
+        .unwrap();
+    let rows: Vec<_> = ["a", "b", "c", "d"]
+        .map(|name| (samples::name.eq(name), samples::mass.eq(1.0)))
+        .into();
+    // The rows that are there are met by another unique key than the primary one.
+    let upsert = diesel::insert_into(samples::table)
+        .values(rows)
+        .on_conflict(diesel::dsl::DuplicatedKeys)
+        .do_update()
+        .set(samples::mass.eq(9.0));
+    conn.audited_upsert(upsert).execute().await.unwrap();
+    for (name, expected) in [("a", "~+"), ("b", "~+"), ("c", "+"), ("d", "+")] {
+        use diesel_async::RunQueryDsl as _;
+        let find = samples::table.filter(samples::name.eq(name));
+        let id: i64 = find.select(samples::id).first(&mut conn).await.unwrap();
+        let entries = entries_of(samples::table, id)
+            .load(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(kinds(&entries), expected, "{name}");
+    }
+}
+
+/// MySQL has no `INSERT … RETURNING`: it tells the keys that it made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_insert_returning_keys_are_those_the_server_made() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await.without_insert_returning();
+    let rows: Vec<Sample> = conn
+        .audited_insert(samples::table, vec![named("a"), named("b"), named("c")])
+        .get_results()
+        .await
+        .unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    for row in &rows {
+        let entries = entries_of(samples::table, row.id)
+            .load(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(kinds(&entries), "+");
+    }
+    // A key of the caller's own, after one that the server made: it must not be taken for that one.
+    let own = (samples::id.eq(500), samples::name.eq("own"));
+    let error = conn
+        .audited_insert(samples::table, own)
+        .execute()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Unsupported(_)), "{error:?}");
+    assert!(error.to_string().contains("AUTO_INCREMENT"), "{error}");
+    let upsert = diesel::insert_into(samples::table)
+        .values(samples::name.eq("a"))
+        .on_conflict(diesel::dsl::DuplicatedKeys)
+        .do_update()
+        .set(samples::mass.eq(9.0));
+    let error = conn.audited_upsert(upsert).execute().await.unwrap_err();
+    assert!(matches!(error, Error::Unsupported(_)), "{error:?}");
+    use diesel_async::RunQueryDsl as _;
+    let count: i64 = samples::table.count().get_result(&mut conn).await.unwrap();
+    assert_eq!(count, 3, "nothing of what was refused is there");
+}
