@@ -10,8 +10,11 @@ use quick_cache::sync::Cache;
 /// How many tasks are remembered. Forgetting one costs a call, nothing else.
 const CAPACITY: usize = 10_000;
 
-/// How many texts of inserts are kept as prepared statements beyond what Diesel keeps.
-const MOST_INSERTS: usize = 256;
+/// How many texts of each kind are kept as prepared statements beyond what Diesel keeps.
+const MOST_TEXTS: usize = 256;
+
+/// How long a text may be for that, in bytes.
+const LONGEST_TEXT: usize = 16 * 1024;
 
 /// What is remembered of one database. Clones share it.
 ///
@@ -23,8 +26,8 @@ pub(crate) struct Remembered(Arc<Memory>);
 
 #[derive(Debug)]
 struct Memory {
-    /// The texts of inserts that are kept as prepared statements. Where it is not there, none is.
-    inserts: Option<Mutex<HashSet<u64>>>,
+    /// The texts of inserts and of upserts that are kept as prepared statements. Where they are not there, none is.
+    kept: Option<[Mutex<HashSet<u64>>; 2]>,
     hasher: RandomState,
     tasks: Cache<(TaskId, TokenId), Known>,
     /// The object ids of the application's own types and of arrays of them, by schema and name.
@@ -49,12 +52,12 @@ impl Remembered {
 
     /// Of a database that connections come back to.
     pub(crate) fn new() -> Self {
-        Self::with(Some(Mutex::default()))
+        Self::with(Some(Default::default()))
     }
 
-    fn with(inserts: Option<Mutex<HashSet<u64>>>) -> Self {
+    fn with(kept: Option<[Mutex<HashSet<u64>>; 2]>) -> Self {
         Self(Arc::new(Memory {
-            inserts,
+            kept,
             hasher: RandomState::new(),
             tasks: Cache::new(CAPACITY),
             #[cfg(feature = "postgres_backend")]
@@ -86,12 +89,24 @@ impl Remembered {
     /// since each choice of columns is a text of its own; most applications make few choices, so the first of them are
     /// kept, and no request can make the server keep more.
     pub(crate) fn keeps_insert(&self, text: &str) -> bool {
-        let Some(inserts) = &self.0.inserts else {
+        self.keeps(0, text)
+    }
+
+    /// The same of upserts, of which Diesel keeps none.
+    pub(crate) fn keeps_upsert(&self, text: &str) -> bool {
+        self.keeps(1, text)
+    }
+
+    fn keeps(&self, kind: usize, text: &str) -> bool {
+        let Some(kept) = &self.0.kept else {
             return false;
         };
+        if text.len() > LONGEST_TEXT {
+            return false;
+        }
         let hash = self.0.hasher.hash_one(text);
-        let mut inserts = inserts.lock().unwrap_or_else(PoisonError::into_inner);
-        inserts.contains(&hash) || (inserts.len() < MOST_INSERTS && inserts.insert(hash))
+        let mut kept = kept[kind].lock().unwrap_or_else(PoisonError::into_inner);
+        kept.contains(&hash) || (kept.len() < MOST_TEXTS && kept.insert(hash))
     }
 
     #[cfg(feature = "postgres_backend")]

@@ -62,6 +62,9 @@ pub(super) async fn run(
     sql.push(" RETURNING ");
     push_key_and_columns(&mut sql, table);
     returning.push(&mut sql);
+    if job.recorder.remembered.keeps_upsert(sql.text()) {
+        sql.keep();
+    }
     let (mut created, mut changed) = (Vec::new(), Vec::new());
     let rows = for_each_row(connection, &sql, &mut |row| {
         let (key, print) = key_and_print(row, table, &prints);

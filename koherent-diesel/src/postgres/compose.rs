@@ -43,7 +43,11 @@ pub(super) fn change(audit: Audit<Part>) -> Work {
             });
             inserts.collect()
         }
-        Change::Statement { statement, upsert } => vec![composer.statement(statement, upsert)],
+        Change::Statement { statement, upsert } => {
+            let mut sql = composer.statement(statement, upsert);
+            sql.keep |= recorder.remembered.keeps_upsert(&sql.text);
+            vec![sql]
+        }
         Change::Update { changes, filter } => vec![composer.update(changes, filter)],
         Change::Delete { filter } => vec![composer.delete(filter)],
     };

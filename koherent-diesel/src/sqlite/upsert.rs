@@ -38,6 +38,9 @@ pub(super) fn run(
     sql.push(" RETURNING ");
     push_key_and_columns(&mut sql, table);
     returning.push(&mut sql);
+    if job.recorder.remembered.keeps_upsert(sql.text()) {
+        sql.keep();
+    }
     let mut after = After::default();
     let rows = for_each_row(connection, &sql, |row| {
         after.sort(row, table, &prints, &mut before, job.record_unchanged);
