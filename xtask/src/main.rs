@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
-use servers::Servers;
+use servers::{Disk, Servers};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands")]
@@ -23,6 +23,8 @@ enum Task {
     Test,
     /// Check formatting, lints, documentation, and that each feature builds alone.
     Lint,
+    /// Measure what verification and audited writes cost, as tables of ratios.
+    Bench,
     /// Start the database servers that the tests use, print their addresses, and keep them until the input ends.
     Servers,
     /// Everything a change must pass: `test`, then `lint`.
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test => test(),
         Task::Lint => lint(),
+        Task::Bench => bench(),
         Task::Servers => servers(),
         Task::Ci => test().and_then(|()| lint()),
     };
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
 
 fn test() -> Result<()> {
     need("curl", "the tests paste into a shell what the lab prints")?;
-    let servers = Servers::start()?;
+    let servers = Servers::start(Disk::Forgotten)?;
     let environment: Vec<_> = servers
         .environment
         .iter()
@@ -64,10 +67,24 @@ fn test() -> Result<()> {
     )
 }
 
+fn bench() -> Result<()> {
+    cargo(&["bench", "--package", "koherent-core"], &[])?;
+    let servers = Servers::start(Disk::Waits)?;
+    let environment: Vec<_> = servers
+        .environment
+        .iter()
+        .map(|(variable, address)| (*variable, &**address))
+        .collect();
+    cargo(
+        &["bench", "--package", "koherent-diesel", "--all-features"],
+        &environment,
+    )
+}
+
 /// For those who run single tests: `eval` what it prints.
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
 fn servers() -> Result<()> {
-    let servers = Servers::start()?;
+    let servers = Servers::start(Disk::Forgotten)?;
     for (variable, address) in &servers.environment {
         println!("export {variable}='{address}'");
     }

@@ -18,6 +18,15 @@ use tempfile::TempDir;
 /// How long a server may take to answer. A cold machine writes its first cluster slowly.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a server does before it acknowledges a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// It waits for the disk.
+    Waits,
+    /// It does not: what is tested is not the disk.
+    Forgotten,
+}
+
 /// The servers, while the tests run.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
@@ -45,19 +54,19 @@ impl Drop for Server {
 
 impl Servers {
     /// Starts those that the environment does not name.
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(disk: Disk) -> Result<Self> {
         let mut servers = Self::default();
         for (variable, start) in [
             (
                 "KOHERENT_TEST_POSTGRES",
-                postgres as fn() -> Result<(Server, String)>,
+                postgres as fn(Disk) -> Result<(Server, String)>,
             ),
             ("KOHERENT_TEST_MARIADB", mariadb),
         ] {
             if std::env::var_os(variable).is_some() {
                 continue;
             }
-            let (server, address) = start().with_context(|| {
+            let (server, address) = start(disk).with_context(|| {
                 format!(
                     "no database server for the tests; or give the address of one in {variable}"
                 )
@@ -69,7 +78,7 @@ impl Servers {
     }
 }
 
-fn postgres() -> Result<(Server, String)> {
+fn postgres(disk: Disk) -> Result<(Server, String)> {
     let initdb = program("initdb", "postgresql")?;
     let postgres = program("postgres", "postgresql")?;
     let folder = Folder::new()?;
@@ -89,12 +98,12 @@ fn postgres() -> Result<(Server, String)> {
         format!("unix_socket_directories={}", folder.path().display()),
         "listen_addresses=".to_owned(),
         "max_connections=300".to_owned(),
-        // What is tested is not the disk.
-        "fsync=off".to_owned(),
-        "full_page_writes=off".to_owned(),
         "log_min_messages=fatal".to_owned(),
     ] {
         command.arg("-c").arg(setting);
+    }
+    if disk == Disk::Forgotten {
+        command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
     }
     let log = folder.path().join("server.log");
     let socket = folder.path().join(".s.PGSQL.5432");
@@ -104,7 +113,7 @@ fn postgres() -> Result<(Server, String)> {
     Ok((folder.server(child, "-INT"), address))
 }
 
-fn mariadb() -> Result<(Server, String)> {
+fn mariadb(disk: Disk) -> Result<(Server, String)> {
     let install = program("mariadb-install-db", "mariadb-server")?;
     let mariadbd = program("mariadbd", "mariadb-server")?;
     let folder = Folder::new()?;
@@ -127,13 +136,16 @@ fn mariadb() -> Result<(Server, String)> {
         .args([
             "--skip-networking",
             "--max-connections=300",
-            // What is tested is not the disk.
-            "--innodb-flush-log-at-trx-commit=0",
-            "--innodb-flush-method=nosync",
             "--innodb-lock-wait-timeout=60",
             "--skip-log-bin",
             "--character-set-server=utf8mb4",
         ]);
+    if disk == Disk::Forgotten {
+        command.args([
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-method=nosync",
+        ]);
+    }
     let child = start(&mut command, &folder.path().join("server.log"), &socket)?;
     let address = format!("mysql://root@localhost/mysql?socket={}", encoded(&socket));
     Ok((folder.server(child, "-TERM"), address))

@@ -1,0 +1,121 @@
+//! MariaDB through diesel-async, against mysql_async.
+
+use diesel::mysql::Mysql;
+use diesel::{ExpressionMethods as _, QueryDsl as _};
+use diesel_async::{
+    AsyncConnection as _, AsyncMigrationHarness, AsyncMysqlConnection, RunQueryDsl as _,
+    SimpleAsyncConnection as _,
+};
+use diesel_migrations::MigrationHarness as _;
+use koherent_diesel::{Audited as _, AuditedConnection};
+use mysql_async::prelude::Queryable as _;
+use tokio::sync::Mutex;
+
+use crate::tables::*;
+use crate::{compare, way};
+
+pub async fn run() {
+    let Ok(server) = std::env::var("KOHERENT_TEST_MARIADB") else {
+        println!("| MariaDB: KOHERENT_TEST_MARIADB is not set | | | | |");
+        return;
+    };
+    let mut admin = AsyncMysqlConnection::establish(&server).await.unwrap();
+    let name = format!("bench_{}", std::process::id());
+    admin
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
+    let address = server.replace("/mysql", &format!("/{name}"));
+    let mut connection = AsyncMysqlConnection::establish(&address).await.unwrap();
+    for sql in [
+        "CREATE TABLE samples (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(200) NOT NULL, note TEXT, \
+         owner VARCHAR(200) NOT NULL, mass DOUBLE) ENGINE = InnoDB",
+        &samples::table::history_ddl::<Mysql>(),
+        &format!(
+            "INSERT INTO samples (name, owner) SELECT CONCAT('sample ', seq), 'ann' FROM seq_1_to_{ROWS}"
+        ),
+    ] {
+        connection.batch_execute(sql).await.unwrap();
+    }
+    AsyncMigrationHarness::new(connection)
+        .run_pending_migrations(koherent_diesel::MIGRATIONS)
+        .unwrap();
+
+    let options = mysql_async::Opts::from_url(&address).unwrap();
+    let mut client = mysql_async::Conn::new(options).await.unwrap();
+    let update = client
+        .prep("UPDATE samples SET name = ?, mass = ? WHERE id = ?")
+        .await
+        .unwrap();
+    let client = Mutex::new(client);
+    let plain = Mutex::new(AsyncMysqlConnection::establish(&address).await.unwrap());
+    let connection = AsyncMysqlConnection::establish(&address).await.unwrap();
+    let audited = Mutex::new(AuditedConnection::new(connection, agent()));
+    let (client, update, plain, audited) = (&client, &update, &plain, &audited);
+    let changes = |round: usize| {
+        (
+            samples::name.eq(format!("name {round}")),
+            samples::mass.eq(round as f64),
+        )
+    };
+    for (flush, shown) in [(1, "each commit on disk"), (0, "commits not flushed")] {
+        let mut admin = AsyncMysqlConnection::establish(&server).await.unwrap();
+        let sql = format!("SET GLOBAL innodb_flush_log_at_trx_commit = {flush}");
+        admin.batch_execute(&sql).await.unwrap();
+        compare(
+            &format!("MariaDB, {shown}: update one row"),
+            60,
+            30,
+            &mut [
+                way("bare driver, prepared", |round| async move {
+                    let name = format!("name {round}");
+                    let mut client = client.lock().await;
+                    client
+                        .exec_drop(update, (name, round as f64, row(round)))
+                        .await
+                        .unwrap();
+                }),
+                way("plain Diesel", |round| async move {
+                    diesel::update(samples::table.find(row(round)))
+                        .set(changes(round))
+                        .execute(&mut *plain.lock().await)
+                        .await
+                        .unwrap();
+                }),
+                way("audited", |round| async move {
+                    let mut audited = audited.lock().await;
+                    audited
+                        .audited_update(samples::table.find(row(round)), changes(round + 1))
+                        .execute()
+                        .await
+                        .unwrap();
+                }),
+            ],
+        )
+        .await;
+    }
+    compare(
+        "MariaDB, commits not flushed: update 10,000 rows",
+        8,
+        1,
+        &mut [
+            way("plain Diesel", |round| async move {
+                diesel::update(samples::table.filter(samples::id.le(10_000)))
+                    .set(samples::mass.eq(round as f64))
+                    .execute(&mut *plain.lock().await)
+                    .await
+                    .unwrap();
+            }),
+            way("audited", |round| async move {
+                let mut audited = audited.lock().await;
+                let some = samples::table.filter(samples::id.le(10_000));
+                audited
+                    .audited_update(some, samples::mass.eq(round as f64 + 0.5))
+                    .execute()
+                    .await
+                    .unwrap();
+            }),
+        ],
+    )
+    .await;
+}
