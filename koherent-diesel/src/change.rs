@@ -52,6 +52,10 @@ pub struct Audit<P> {
 pub struct Returned<P> {
     pub(crate) columns: P,
     /// How many there are.
+    #[cfg_attr(
+        not(feature = "postgres_backend"),
+        expect(dead_code, reason = "the other engines do not name them")
+    )]
     pub(crate) count: usize,
 }
 
@@ -173,6 +177,7 @@ const MAX_VALUES: usize = 65_000;
 
 /// Whether a rendered `SET …` names a column of the key: it may then change it. It may also only read it, which costs a
 /// look, nothing else.
+#[cfg(any(feature = "sqlite", feature = "postgres_backend"))]
 pub(crate) fn may_change_key(changes: &str, table: &TrackedTable) -> bool {
     let words = changes.split(|c: char| !(c.is_alphanumeric() || c == '_'));
     let mut named = words.filter(|word| {
@@ -184,6 +189,7 @@ pub(crate) fn may_change_key(changes: &str, table: &TrackedTable) -> bool {
     named.next().is_some()
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres_backend"))]
 fn is_word(name: &str) -> bool {
     name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }

@@ -85,12 +85,15 @@ enum Isolation {
 pub struct Options {
     isolation: Option<Isolation>,
     read_only: bool,
+    #[cfg(feature = "postgres_backend")]
     deferrable: bool,
+    #[cfg(feature = "sqlite")]
     lock: Option<&'static str>,
 }
 
 impl Options {
-    /// The modes behind `BEGIN TRANSACTION` or `START TRANSACTION`.
+    /// What stands behind `ISOLATION LEVEL`.
+    #[cfg(any(feature = "postgres_backend", feature = "mysql"))]
     fn level(self) -> Option<&'static str> {
         self.isolation.map(|isolation| match isolation {
             Isolation::ReadCommitted => "READ COMMITTED",
@@ -194,7 +197,9 @@ impl<'c, C: Driver, M> TransactionBuilder<'c, C, M> {
             options: Options {
                 isolation: None,
                 read_only: false,
+                #[cfg(feature = "postgres_backend")]
                 deferrable: false,
+                #[cfg(feature = "sqlite")]
                 lock: None,
             },
             attempts: 1,

@@ -150,7 +150,7 @@ fn lint() -> Result<()> {
 }
 
 /// Each feature alone. `koherent-diesel` needs an engine.
-const FEATURES: [(&str, &str); 13] = [
+const FEATURES: [(&str, &str); 21] = [
     ("koherent-core", ""),
     ("koherent-core", "serde"),
     ("koherent-core", "mint"),
@@ -161,9 +161,17 @@ const FEATURES: [(&str, &str); 13] = [
     ("koherent-tower", "fetch-ring"),
     ("koherent-tower", "config"),
     ("koherent-diesel", "sqlite"),
-    ("koherent-diesel", "async"),
-    ("koherent-diesel", "deadpool"),
-    ("koherent-juniper", ""),
+    ("koherent-diesel", "sqlite,async"),
+    ("koherent-diesel", "sqlite,deadpool"),
+    ("koherent-diesel", "sqlite,r2d2"),
+    ("koherent-diesel", "postgres"),
+    ("koherent-diesel", "postgres,bb8"),
+    ("koherent-diesel", "libpq"),
+    ("koherent-diesel", "mysql"),
+    ("koherent-juniper", "sqlite"),
+    ("koherent-juniper", "postgres"),
+    ("koherent-juniper", "mysql"),
+    ("lab", "postgres"),
 ];
 
 /// Runs cargo, with everything it says shown.

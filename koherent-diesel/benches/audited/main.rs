@@ -2,7 +2,9 @@
 //!
 //! Each table compares ways to make the same change. They take turns in short rounds; what is printed is the median of each,
 //! and the median of the ratios of neighbouring rounds, so that whatever else the machine does meets all of them. *bare
-//! driver* is a prepared statement of the driver that Diesel stands on, *plain* is Diesel without history.
+//! driver* is a prepared statement of the driver that Diesel stands on, *plain* is Diesel without history, *by hand* is what
+//! one would write for the same history without looking whether a row changed, whose task it is, and whether each row has
+//! its entry: the floor, with the indexes that history has.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -29,7 +29,7 @@ pub async fn run() {
     let mut connection = AsyncMysqlConnection::establish(&address).await.unwrap();
     for sql in [
         "CREATE TABLE samples (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(200) NOT NULL, note TEXT, \
-         owner VARCHAR(200) NOT NULL, mass DOUBLE) ENGINE = InnoDB",
+         owner VARCHAR(200) NOT NULL, mass DOUBLE, INDEX samples_name (name)) ENGINE = InnoDB",
         &samples::table::history_ddl::<Mysql>(),
         &format!(
             "INSERT INTO samples (name, owner) SELECT CONCAT('sample ', seq), 'ann' FROM seq_1_to_{ROWS}"
@@ -47,11 +47,13 @@ pub async fn run() {
         .prep("UPDATE samples SET name = ?, mass = ? WHERE id = ?")
         .await
         .unwrap();
+    let record = client.prep(by_hand("id = ?")).await.unwrap();
     let client = Mutex::new(client);
     let plain = Mutex::new(AsyncMysqlConnection::establish(&address).await.unwrap());
     let connection = AsyncMysqlConnection::establish(&address).await.unwrap();
     let audited = Mutex::new(AuditedConnection::new(connection, agent()));
     let (client, update, plain, audited) = (&client, &update, &plain, &audited);
+    let record = &record;
     let changes = |round: usize| {
         (
             samples::name.eq(format!("name {round}")),
@@ -82,6 +84,20 @@ pub async fn run() {
                         .await
                         .unwrap();
                 }),
+                way(
+                    "by hand: update, then history, bare driver",
+                    |round| async move {
+                        let name = format!("name {round}");
+                        let mut client = client.lock().await;
+                        client.query_drop("BEGIN").await.unwrap();
+                        client
+                            .exec_drop(update, (name, round as f64 + 0.5, row(round)))
+                            .await
+                            .unwrap();
+                        client.exec_drop(record, (row(round),)).await.unwrap();
+                        client.query_drop("COMMIT").await.unwrap();
+                    },
+                ),
                 way("audited", |round| async move {
                     let mut audited = audited.lock().await;
                     audited
@@ -106,6 +122,17 @@ pub async fn run() {
                     .await
                     .unwrap();
             }),
+            way(
+                "by hand: update, then history, bare driver",
+                |round| async move {
+                    let mut client = client.lock().await;
+                    client.query_drop("BEGIN").await.unwrap();
+                    let sql = format!("UPDATE samples SET mass = {round}.25 WHERE id <= 10000");
+                    client.query_drop(sql).await.unwrap();
+                    client.query_drop(by_hand("id <= 10000")).await.unwrap();
+                    client.query_drop("COMMIT").await.unwrap();
+                },
+            ),
             way("audited", |round| async move {
                 let mut audited = audited.lock().await;
                 let some = samples::table.filter(samples::id.le(10_000));
@@ -118,4 +145,14 @@ pub async fn run() {
         ],
     )
     .await;
+}
+
+/// The history of some rows, as one would write it without looking whether they changed.
+fn by_hand(filter: &str) -> String {
+    format!(
+        "INSERT INTO samples_history (id, name, note, owner, mass, history_kind, history_date, history_user, history_client, \
+         history_organization, history_task, history_transaction, history_reason, history_context) \
+         SELECT id, name, note, owner, mass, '~', UTC_TIMESTAMP(6), 'agent-7', 'robot', 'bio', 'task-a', \
+         '019a0000-0000-7000-8000-000000000000', NULL, '{{\"issuer\": \"https://login.example\"}}' FROM samples WHERE {filter}"
+    )
 }

@@ -14,8 +14,13 @@ use tokio::sync::Mutex;
 use crate::tables::*;
 use crate::{compare, way};
 
-const PRAGMAS: &str =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;";
+/// Each commit is on disk before it is acknowledged.
+const ON_DISK: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000;";
+
+/// It is not.
+const NOT_FLUSHED: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000;";
 
 type Async = SyncConnectionWrapper<SqliteConnection>;
 
@@ -25,7 +30,8 @@ pub async fn run() {
     let mut connection = connect(&file);
     connection
         .batch_execute(
-            "CREATE TABLE samples (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT, owner TEXT NOT NULL, mass DOUBLE)",
+            "CREATE TABLE samples (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT, owner TEXT NOT NULL, mass DOUBLE);
+             CREATE INDEX samples_name ON samples (name);",
         )
         .unwrap();
     connection
@@ -41,20 +47,37 @@ pub async fn run() {
         .run_pending_migrations(koherent_diesel::MIGRATIONS)
         .unwrap();
     drop(connection);
-    blocking(&file).await;
-    non_blocking(&file).await;
+    for (pragmas, shown) in [
+        (ON_DISK, "each commit on disk"),
+        (NOT_FLUSHED, "commits not flushed"),
+    ] {
+        blocking(&file, pragmas, shown).await;
+        non_blocking(&file, pragmas, shown).await;
+    }
 }
 
 fn connect(file: &str) -> SqliteConnection {
     let mut connection = SqliteConnection::establish(file).unwrap();
-    connection.batch_execute(PRAGMAS).unwrap();
+    connection.batch_execute(ON_DISK).unwrap();
     connection
 }
 
-async fn blocking(file: &str) {
+/// The history of some rows, as one would write it without looking whether they changed.
+fn by_hand(filter: &str) -> diesel::query_builder::SqlQuery {
+    diesel::sql_query(format!(
+        "INSERT INTO samples_history (id, name, note, owner, mass, history_kind, history_date, history_user, history_client, \
+         history_organization, history_task, history_transaction, history_reason, history_context) \
+         SELECT id, name, note, owner, mass, '~', '2026-11-21 10:00:00.123456+00:00', 'agent-7', 'robot', 'bio', 'task-a', \
+         '019a0000-0000-7000-8000-000000000000', NULL, '{{\"issuer\": \"https://login.example\"}}' FROM samples WHERE {filter}"
+    ))
+}
+
+async fn blocking(file: &str, pragmas: &str, shown: &str) {
     use diesel::RunQueryDsl as _;
     let plain = RefCell::new(connect(file));
     let audited = RefCell::new(AuditedConnection::new(connect(file), agent()));
+    plain.borrow_mut().batch_execute(pragmas).unwrap();
+    audited.borrow_mut().batch_execute(pragmas).unwrap();
     let (plain, audited) = (&plain, &audited);
     let changes = |round: usize| {
         (
@@ -63,7 +86,7 @@ async fn blocking(file: &str) {
         )
     };
     compare(
-        "SQLite: update one row",
+        &format!("SQLite, {shown}: update one row"),
         80,
         100,
         &mut [
@@ -73,6 +96,22 @@ async fn blocking(file: &str) {
                     .execute(&mut *plain.borrow_mut())
                     .unwrap();
             }),
+            way(
+                "by hand: update, then history, plain Diesel",
+                |round| async move {
+                    let mut plain = plain.borrow_mut();
+                    plain
+                        .immediate_transaction(|plain| {
+                            diesel::update(samples::table.find(row(round)))
+                                .set(changes(round + 3))
+                                .execute(plain)?;
+                            by_hand("id = ?")
+                                .bind::<diesel::sql_types::BigInt, _>(row(round))
+                                .execute(plain)
+                        })
+                        .unwrap();
+                },
+            ),
             way("audited", |round| async move {
                 let mut audited = audited.borrow_mut();
                 audited
@@ -84,7 +123,7 @@ async fn blocking(file: &str) {
     )
     .await;
     compare(
-        "SQLite: insert one row",
+        &format!("SQLite, {shown}: insert one row"),
         80,
         100,
         &mut [
@@ -105,7 +144,7 @@ async fn blocking(file: &str) {
     )
     .await;
     compare(
-        "SQLite: update 10,000 rows",
+        &format!("SQLite, {shown}: update 10,000 rows"),
         12,
         1,
         &mut [
@@ -115,6 +154,20 @@ async fn blocking(file: &str) {
                     .execute(&mut *plain.borrow_mut())
                     .unwrap();
             }),
+            way(
+                "by hand: update, then history, plain Diesel",
+                |round| async move {
+                    let mut plain = plain.borrow_mut();
+                    plain
+                        .immediate_transaction(|plain| {
+                            diesel::update(samples::table.filter(samples::id.le(10_000)))
+                                .set(samples::mass.eq(round as f64 + 0.25))
+                                .execute(plain)?;
+                            by_hand("id <= 10000").execute(plain)
+                        })
+                        .unwrap();
+                },
+            ),
             way("audited", |round| async move {
                 let mut audited = audited.borrow_mut();
                 let some = samples::table.filter(samples::id.le(10_000));
@@ -127,7 +180,7 @@ async fn blocking(file: &str) {
     )
     .await;
     compare(
-        "SQLite: insert 10,000 rows",
+        &format!("SQLite, {shown}: insert 10,000 rows"),
         8,
         1,
         &mut [
@@ -155,11 +208,11 @@ async fn blocking(file: &str) {
     .await;
 }
 
-async fn non_blocking(file: &str) {
+async fn non_blocking(file: &str, pragmas: &str, shown: &str) {
     use diesel_async::RunQueryDsl as _;
     let connect = async || {
         let mut connection = Async::establish(file).await.unwrap();
-        connection.batch_execute(PRAGMAS).await.unwrap();
+        connection.batch_execute(pragmas).await.unwrap();
         connection
     };
     let plain = Mutex::new(connect().await);
@@ -172,7 +225,7 @@ async fn non_blocking(file: &str) {
         )
     };
     compare(
-        "SQLite, async: update one row",
+        &format!("SQLite, async, {shown}: update one row"),
         80,
         100,
         &mut [

@@ -68,6 +68,7 @@ impl<DB: Positional> Stamp<DB> {
     }
 
     /// `INSERT INTO history (…) VALUES (…), …`, for rows that are gone.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn for_values(
         &self,
         table: &'static TrackedTable,
