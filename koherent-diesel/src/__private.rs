@@ -106,6 +106,18 @@ pub const fn key_is_kept(key: &[&str], columns: &[&str]) {
     }
 }
 
+/// Stops the compilation if a column of a link is not among the kept columns of its table.
+pub const fn ends_are_kept(ends: &[&str], columns: &[&str]) {
+    let mut at = 0;
+    while at < ends.len() {
+        assert!(
+            contains(columns, ends[at]),
+            "both columns of a link must be among the audited columns of its table: list them in its `audited!`"
+        );
+        at += 1;
+    }
+}
+
 const fn contains(columns: &[&str], name: &str) -> bool {
     let mut at = 0;
     while at < columns.len() {

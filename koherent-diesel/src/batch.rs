@@ -15,8 +15,8 @@ use crate::table::Audited;
 /// Audited changes that are about to be made together, in their order, in one transaction:
 /// [`AuditedConnection::audited_batch`](crate::AuditedConnection::audited_batch).
 ///
-/// On PostgreSQL the statements are sent without waiting for one before the next (pipelining): a batch of any length takes
-/// about three round trips. On SQLite with diesel-async it takes one hop to the blocking thread.
+/// On PostgreSQL through diesel-async the statements are sent without waiting for one before the next (pipelining), 64 at a
+/// time. On SQLite with diesel-async it takes one hop to the blocking thread.
 ///
 /// ```
 /// # include!("doctest_setup.rs");
@@ -76,6 +76,19 @@ impl<'c, C: Driver> AuditedBatch<'c, C> {
         self.add(InsertWhole {
             statement,
             upsert: true,
+        })
+    }
+
+    /// Adds an `INSERT … SELECT`. See
+    /// [`AuditedConnection::audited_insert_select`](crate::AuditedConnection::audited_insert_select).
+    pub fn insert_select<T, V>(&mut self, statement: InsertStatement<T, V>) -> &mut Self
+    where
+        T: Audited,
+        InsertWhole<T, V>: AuditedStatement<C::Backend, Table = T>,
+    {
+        self.add(InsertWhole {
+            statement,
+            upsert: false,
         })
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Stored {
     pub(crate) columns: BTreeMap<String, StoredColumn>,
     /// Its unique indexes, but for the primary key.
     pub(crate) unique: Vec<String>,
+    /// The columns of its primary key.
+    pub(crate) key: Vec<String>,
     /// What else the engine has against it.
     pub(crate) unfit: Vec<String>,
 }
@@ -48,7 +50,7 @@ impl Catalog {
         Self { tables }
     }
 
-    /// Adds a fact: the number of a table in [`wanted`], `column`, `unique` or `unfit`, a name; and of columns the type,
+    /// Adds a fact: the number of a table in [`wanted`], `column`, `key`, `unique` or `unfit`, a name; and of columns the type,
     /// `1` where it can be null, and `1` where it numbers rows.
     pub(crate) fn add(&mut self, fact: [Option<String>; 6]) {
         let [table, what, name, declared, nullable, numbers] = fact;
@@ -67,6 +69,7 @@ impl Catalog {
                 table.columns.insert(name, column);
             }
             Some("unique") => table.unique.push(name),
+            Some("key") => table.key.push(name),
             _ => table.unfit.push(name),
         }
     }

@@ -175,6 +175,29 @@ pub(crate) fn render_rows<DB: Engine>(rows: &dyn Rows<DB>) -> QueryResult<Change
 /// statement has some of its own.
 const MAX_VALUES: usize = 65_000;
 
+/// What stands behind the conflict that an insert of Diesel's provides for, where it does.
+pub(crate) fn conflict_clause(statement: &str) -> Option<&str> {
+    ["ON CONFLICT", "ON DUPLICATE KEY UPDATE"]
+        .into_iter()
+        .find_map(|clause| Some(statement.rsplit_once(clause)?.1))
+}
+
+/// Whether a conflict clause assigns to a column of the key: as Diesel writes it, the bare name in quotes. On MySQL, to do
+/// nothing is to assign a column to itself.
+pub(crate) fn assigns_key(clause: &str, table: &TrackedTable) -> bool {
+    let assigns = |key: &&str| {
+        ['"', '`'].into_iter().any(|quote| {
+            let assignment = format!("{quote}{key}{quote} = ");
+            clause.match_indices(&assignment).any(|(at, _)| {
+                let behind = &clause[at + assignment.len()..];
+                !clause[..at].ends_with('.')
+                    && !behind.starts_with(&assignment[..assignment.len() - 3])
+            })
+        })
+    };
+    table.key.iter().any(|key| assigns(key))
+}
+
 /// Whether a rendered `SET …` names a column of the key: it may then change it. It may also only read it, which costs a
 /// look, nothing else.
 #[cfg(any(feature = "sqlite", feature = "postgres_backend"))]

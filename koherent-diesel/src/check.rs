@@ -54,6 +54,18 @@ pub enum Difference {
         /// What was declared.
         expected: String,
     },
+    /// The primary key of a table is another one than was declared.
+    #[error(
+        "the table `{table}` has the primary key ({found}), not ({expected}): change it in a migration, or its declaration"
+    )]
+    OtherKey {
+        /// The table.
+        table: String,
+        /// Its key in the database.
+        found: String,
+        /// What was declared.
+        expected: String,
+    },
     /// A column of a history table refuses NULL where there can be none.
     #[error(
         "the column `{column}` of the table `{table}` is NOT NULL, but there are entries without a value for it: drop NOT \
@@ -150,6 +162,7 @@ impl<DB: Engine> Reading<DB> for Differences {
             if is_there(table.name, base, &mut found) {
                 let names = table.columns.iter().map(|column| column.name);
                 missing(table.name, base, names, &mut found);
+                compare_key(table, base, &mut found);
             }
             if is_there(table.history, history, &mut found) {
                 let kept = table.columns.iter().map(|column| column.history_name);
@@ -202,6 +215,21 @@ fn missing<'n>(
                 column: column.to_owned(),
             }),
     );
+}
+
+/// History is that of a key: no two rows may have the same.
+fn compare_key(table: &TrackedTable, base: &Stored, found: &mut Vec<Difference>) {
+    let mut declared: Vec<_> = table.key.iter().map(|key| (*key).to_owned()).collect();
+    let mut stored = base.key.clone();
+    declared.sort_unstable();
+    stored.sort_unstable();
+    if declared != stored {
+        found.push(Difference::OtherKey {
+            table: table.name.table.to_owned(),
+            found: stored.join(", "),
+            expected: declared.join(", "),
+        });
+    }
 }
 
 fn compare_numbering<DB: Engine>(table: Name, history: &Stored, found: &mut Vec<Difference>) {

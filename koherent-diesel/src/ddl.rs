@@ -30,7 +30,7 @@ pub(crate) fn own_columns(types: &OwnTypes) -> [(&'static str, &'static str, boo
 }
 
 /// Writes the indexes of a history table: by row, by task, by user and by date.
-pub(crate) fn push_indexes<W: Write>(sql: &mut W, table: &TrackedTable) {
+pub(crate) fn push_indexes<W: Write>(sql: &mut W, table: &TrackedTable, place: IndexSchema) {
     let key: Vec<_> = table.key_in_history().chain(["history_id"]).collect();
     let indexes: [(&str, Vec<&str>); 4] = [
         ("key", key),
@@ -41,10 +41,28 @@ pub(crate) fn push_indexes<W: Write>(sql: &mut W, table: &TrackedTable) {
     for (name, columns) in indexes {
         let index = format!("{}_{name}", table.history.table);
         sql.push(";\nCREATE INDEX ");
-        sql.identifier(&index).push(" ON ").table(table.history);
+        match (place, table.history.schema) {
+            #[cfg(feature = "sqlite")]
+            (IndexSchema::OfIndex, Some(schema)) => {
+                sql.identifier(schema).push(".").identifier(&index);
+                sql.push(" ON ").identifier(table.history.table);
+            }
+            _ => {
+                sql.identifier(&index).push(" ON ").table(table.history);
+            }
+        }
         sql.push(" (").identifiers("", columns).push(")");
     }
     sql.push(";\n");
+}
+
+/// Which name of `CREATE INDEX` takes the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IndexSchema {
+    #[cfg(any(feature = "postgres_backend", feature = "mysql"))]
+    OfTable,
+    #[cfg(feature = "sqlite")]
+    OfIndex,
 }
 
 /// SQL text without values.

@@ -43,6 +43,10 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn render(part: &dyn QueryFragment<Self>) -> QueryResult<Self::Part>;
 
+    /// Its text.
+    #[doc(hidden)]
+    fn text_in(part: &Self::Part) -> String;
+
     /// How many values it binds.
     #[doc(hidden)]
     fn values_in(part: &Self::Part) -> usize;

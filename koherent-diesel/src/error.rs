@@ -1,9 +1,12 @@
 //! What can go wrong when a change is made and recorded.
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use koherent_core::ErrorCode;
 
-/// Why an audited change did not happen. Whatever the variant: neither the change nor its history is there.
+use crate::transaction::Retryable as _;
+
+/// Why an audited change did not happen. Whatever the variant, neither the change nor its history is there; but for rows
+/// that cannot be read as asked on PostgreSQL, outside a transaction.
 ///
 /// ```
 /// use koherent_core::ErrorCode;
@@ -62,9 +65,10 @@ pub enum Error {
         /// The tracked table.
         table: &'static str,
     },
-    /// An update changed a primary key, which would tear the row from its history. Nothing was changed.
+    /// A change of a primary key that cannot be followed, which would tear the row from its history: on MariaDB and MySQL,
+    /// by a trigger, or by an upsert. Nothing was changed.
     #[error(
-        "an audited update cannot change the primary key of `{table}`: delete the row and insert it anew"
+        "the primary key of `{table}` cannot be changed in this way: delete the row and insert it anew"
     )]
     KeyChanged {
         /// The tracked table.
@@ -119,15 +123,10 @@ impl Error {
     /// What the client should do.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
+        if self.is_busy() {
+            return ErrorCode::Unavailable;
+        }
         match self {
-            Self::Diesel(error)
-            | Self::TaskNotWritten(error)
-            | Self::HistoryNotWritten { source: error, .. }
-            | Self::HistoryNotRead { source: error, .. }
-                if is_busy(error) =>
-            {
-                ErrorCode::Unavailable
-            }
             Self::Diesel(DieselError::NotFound) => ErrorCode::NotFound,
             Self::Diesel(DieselError::DatabaseError(kind, _)) => match kind {
                 DatabaseErrorKind::UniqueViolation
@@ -156,15 +155,10 @@ impl Error {
     /// ```
     #[must_use]
     pub fn reason(&self) -> &'static str {
+        if self.is_busy() {
+            return "DATABASE_BUSY";
+        }
         match self {
-            Self::Diesel(error)
-            | Self::TaskNotWritten(error)
-            | Self::HistoryNotWritten { source: error, .. }
-            | Self::HistoryNotRead { source: error, .. }
-                if is_busy(error) =>
-            {
-                "DATABASE_BUSY"
-            }
             Self::Diesel(_) => match self.code() {
                 ErrorCode::NotFound => "ROW_NOT_FOUND",
                 ErrorCode::Conflict | ErrorCode::BadRequest => "CONSTRAINT_VIOLATED",
@@ -185,13 +179,123 @@ impl Error {
     }
 }
 
-/// Whether the database waited for a lock in vain (`SQLITE_BUSY`, `SQLITE_LOCKED`). Diesel has no kind for that.
-fn is_busy(error: &DieselError) -> bool {
-    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, details) = error else {
-        return false;
-    };
-    let message = details.message();
-    message.starts_with("database is locked") || message.starts_with("database table is locked")
+impl Error {
+    /// Whether the database waited for a lock in vain, or undid everything because others were in the way: it would work
+    /// at another time.
+    fn is_busy(&self) -> bool {
+        let error = match self {
+            Self::Diesel(error)
+            | Self::TaskNotWritten(error)
+            | Self::HistoryNotWritten { source: error, .. }
+            | Self::HistoryNotRead { source: error, .. } => error,
+            _ => return false,
+        };
+        let waited = match error {
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, details) => {
+                let message = details.message();
+                // Diesel has no kind for these; the words are those of SQLite, MariaDB and MySQL, and PostgreSQL.
+                message.starts_with("database table is locked")
+                    || message.starts_with("Lock wait timeout exceeded")
+                    || message.starts_with("canceling statement due to lock timeout")
+            }
+            _ => false,
+        };
+        waited || self.is_retryable()
+    }
+
+    /// Which constraint of the database a change violates, where it says so.
+    ///
+    /// What is known depends on the engine: PostgreSQL names table, column and constraint; SQLite table and column; MariaDB
+    /// and MySQL the column, or the key or constraint.
+    ///
+    /// ```
+    /// # include!("doctest_setup.rs");
+    /// # fn main() -> Result<(), koherent_diesel::Error> {
+    /// # let conn = &mut connection_with_liver();
+    /// use koherent_diesel::audited_update;
+    ///
+    /// let nothing = diesel::dsl::sql::<diesel::sql_types::Text>("NULL");
+    /// let update = audited_update(samples::table.find(1), samples::name.eq(nothing));
+    /// let error = update.by(&Attribution::system("job")).execute(conn).unwrap_err();
+    /// let violation = error.violation().unwrap();
+    /// assert_eq!((violation.table.as_deref(), violation.column.as_deref()), (Some("samples"), Some("name")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn violation(&self) -> Option<Violation> {
+        let Self::Diesel(DieselError::DatabaseError(kind, details)) = self else {
+            return None;
+        };
+        let is_violation = matches!(
+            kind,
+            DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::ExclusionViolation
+                | DatabaseErrorKind::RestrictViolation
+        );
+        is_violation.then(|| Violation::read(&**details))
+    }
+}
+
+/// A constraint that a change violates: [`Error::violation`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The table.
+    pub table: Option<String>,
+    /// The column; of several, the first.
+    pub column: Option<String>,
+    /// The constraint, or the unique key.
+    pub constraint: Option<String>,
+}
+
+impl Violation {
+    fn read(details: &dyn DatabaseErrorInformation) -> Self {
+        let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
+        let told = Self {
+            table: owned(details.table_name()),
+            column: owned(details.column_name()),
+            constraint: owned(details.constraint_name()),
+        };
+        if told != Self::default() {
+            return told;
+        }
+        let message = details.message();
+        // SQLite: `UNIQUE constraint failed: samples.name, samples.owner`.
+        if let Some((_, columns)) = message.split_once("constraint failed: ") {
+            let first = columns.split(',').next().unwrap_or_default();
+            return match first.split_once('.') {
+                Some((table, column)) => Self {
+                    table: Some(table.to_owned()),
+                    column: Some(column.to_owned()),
+                    constraint: None,
+                },
+                None => Self {
+                    constraint: Some(columns.to_owned()),
+                    ..Self::default()
+                },
+            };
+        }
+        // MariaDB and MySQL: `Column 'name' cannot be null`, `Duplicate entry 'liver' for key 'name'`.
+        let quoted = |text: &str| text.split('\'').nth(1).map(ToOwned::to_owned);
+        Self {
+            table: None,
+            column: message
+                .starts_with("Column")
+                .then(|| quoted(message))
+                .flatten(),
+            constraint: message
+                .rsplit_once("for key ")
+                .and_then(|(_, key)| quoted(key))
+                .or_else(|| {
+                    let (_, constraint) = message.split_once("CONSTRAINT `")?;
+                    Some(constraint.split('`').next()?.to_owned())
+                }),
+        }
+    }
 }
 
 /// `optional()` for the results of audited statements, as Diesel has it for its own.

@@ -28,6 +28,7 @@ mod pool;
 mod positional;
 #[cfg(feature = "postgres_backend")]
 pub mod postgres;
+mod prepared;
 mod reading;
 mod record;
 mod remembered;
@@ -53,7 +54,7 @@ pub use driver::NonBlocking;
 pub use driver::{Blocking, Driver};
 pub use engine::Engine;
 pub use entries::{EntriesOf, entries_of};
-pub use error::{Error, OptionalExtension};
+pub use error::{Error, OptionalExtension, Violation};
 pub use link::{AuditedLink, LinkEnd, LinkEntry, LinkKind, LinkedRow, LinksOf, LinksTo, links_of};
 pub use migrations::{MIGRATIONS, Migrations, NoOthers};
 pub use pending::{LoadedFrom, Pending, PendingReturning, RowOf};

@@ -50,6 +50,8 @@ macro_rules! audited {
         impl $crate::Audited for $base::table {
             type History = $history::table;
 
+            const KEPT: &'static [&'static str] = &[$(stringify!($column)),+];
+
             fn tracked() -> &'static $crate::TrackedTable {
                 static TRACKED: ::std::sync::LazyLock<$crate::TrackedTable> =
                     ::std::sync::LazyLock::new(|| {
@@ -201,6 +203,8 @@ macro_rules! audited_link {
             const END: usize = 1;
         }
         const _: () = {
+            let kept = <$link::table as $crate::Audited>::KEPT;
+            $crate::__private::ends_are_kept(&[stringify!($left), stringify!($right)], kept);
             $crate::__private::end_holds_key::<$link::$left, $left_table::table>();
             $crate::__private::end_holds_key::<$link::$right, $right_table::table>();
         };

@@ -1,6 +1,9 @@
 //! What is stamped on the entries of one change.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use koherent_core::{Attribution, Clock, SystemClock, Task};
 use uuid::{NoContext, Timestamp, Uuid};
@@ -16,6 +19,52 @@ pub struct Recorder {
     pub(crate) clock: Arc<dyn Clock>,
     /// The id of the open transaction, where somebody opened one through us.
     pub(crate) transaction: Option<Uuid>,
+    /// Whether the open transaction can only be rolled back.
+    pub(crate) doom: Doom,
+}
+
+/// Whether the open transaction can only be rolled back: a statement in it failed, and the database has undone more than the
+/// statement, or takes no more of them. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doom(Arc<AtomicU64>);
+
+impl Doom {
+    /// Says that the transaction or savepoint of that depth can only be rolled back.
+    #[cfg(any(feature = "postgres_backend", feature = "mysql"))]
+    pub(crate) fn set(&self, depth: u32, retryable: bool) {
+        let doom = u64::from(depth) << 1 | u64::from(retryable);
+        // The outermost counts, and the first reason for it.
+        let outer = |now: u64| (now == 0 || now >> 1 > u64::from(depth)).then_some(doom);
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, outer);
+    }
+
+    /// The transaction or savepoint of that depth was rolled back, or there is none.
+    pub(crate) fn lift(&self, depth: u32) {
+        let inner = |now: u64| (now >> 1 >= u64::from(depth)).then_some(0);
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, inner);
+    }
+
+    /// Why the transaction or savepoint of that depth cannot be committed.
+    pub(crate) fn verdict(&self, depth: u32) -> Option<DieselError> {
+        let doom = self.0.load(Ordering::Relaxed);
+        if doom == 0 || doom >> 1 > u64::from(depth) {
+            return None;
+        }
+        let kind = match doom & 1 {
+            1 => DatabaseErrorKind::SerializationFailure,
+            _ => DatabaseErrorKind::Unknown,
+        };
+        let message = "an audited statement failed in this transaction, so it was rolled back: return the error, or make \
+                       the statement in a transaction of its own inside this one";
+        Some(DieselError::DatabaseError(
+            kind,
+            Box::new(message.to_owned()),
+        ))
+    }
 }
 
 impl Recorder {
@@ -25,6 +74,7 @@ impl Recorder {
             remembered,
             clock: Arc::new(SystemClock),
             transaction: None,
+            doom: Doom::default(),
         }
     }
 

@@ -1,20 +1,12 @@
-//! What is remembered of a database: which tasks have their row, how it numbers types, which inserts it has prepared.
+//! What is remembered of a database: which tasks have their row, and how it numbers types.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use koherent_core::{Organization, Task, TaskId, TokenId};
 use quick_cache::sync::Cache;
 
 /// How many tasks are remembered. Forgetting one costs a call, nothing else.
 const CAPACITY: usize = 10_000;
-
-/// How many texts of each kind are kept as prepared statements beyond what Diesel keeps.
-const MOST_TEXTS: usize = 256;
-
-/// How long a text may be for that, in bytes.
-const LONGEST_TEXT: usize = 16 * 1024;
 
 /// What is remembered of one database. Clones share it.
 ///
@@ -26,9 +18,6 @@ pub(crate) struct Remembered(Arc<Memory>);
 
 #[derive(Debug)]
 struct Memory {
-    /// The texts of inserts and of upserts that are kept as prepared statements. Where they are not there, none is.
-    kept: Option<[Mutex<HashSet<u64>>; 2]>,
-    hasher: RandomState,
     tasks: Cache<(TaskId, TokenId), Known>,
     /// The object ids of the application's own types and of arrays of them, by schema and name.
     #[cfg(feature = "postgres_backend")]
@@ -45,20 +34,8 @@ struct Known {
 }
 
 impl Remembered {
-    /// Of a database that nobody comes back to.
     pub(crate) fn nothing() -> Self {
-        Self::with(None)
-    }
-
-    /// Of a database that connections come back to.
-    pub(crate) fn new() -> Self {
-        Self::with(Some(Default::default()))
-    }
-
-    fn with(kept: Option<[Mutex<HashSet<u64>>; 2]>) -> Self {
         Self(Arc::new(Memory {
-            kept,
-            hasher: RandomState::new(),
             tasks: Cache::new(CAPACITY),
             #[cfg(feature = "postgres_backend")]
             types: Cache::new(CAPACITY),
@@ -85,30 +62,6 @@ impl Remembered {
         self.0.tasks.insert(key, known);
     }
 
-    /// Whether an insert of one row is worth keeping as a prepared statement. Diesel keeps none that can leave out columns,
-    /// since each choice of columns is a text of its own; most applications make few choices, so the first of them are
-    /// kept, and no request can make the server keep more.
-    pub(crate) fn keeps_insert(&self, text: &str) -> bool {
-        self.keeps(0, text)
-    }
-
-    /// The same of upserts, of which Diesel keeps none.
-    pub(crate) fn keeps_upsert(&self, text: &str) -> bool {
-        self.keeps(1, text)
-    }
-
-    fn keeps(&self, kind: usize, text: &str) -> bool {
-        let Some(kept) = &self.0.kept else {
-            return false;
-        };
-        if text.len() > LONGEST_TEXT {
-            return false;
-        }
-        let hash = self.0.hasher.hash_one(text);
-        let mut kept = kept[kind].lock().unwrap_or_else(PoisonError::into_inner);
-        kept.contains(&hash) || (kept.len() < MOST_TEXTS && kept.insert(hash))
-    }
-
     #[cfg(feature = "postgres_backend")]
     pub(crate) fn type_ids(&self, name: &(Option<String>, String)) -> Option<(u32, u32)> {
         self.0.types.get(name)
@@ -117,6 +70,11 @@ impl Remembered {
     #[cfg(feature = "postgres_backend")]
     pub(crate) fn learn_type(&self, name: (Option<String>, String), ids: (u32, u32)) {
         self.0.types.insert(name, ids);
+    }
+
+    #[cfg(feature = "postgres_backend")]
+    pub(crate) fn forget_type(&self, name: &(Option<String>, String)) {
+        self.0.types.remove(name);
     }
 
     #[cfg(feature = "mysql")]

@@ -15,7 +15,7 @@ use diesel::query_builder::{
 use diesel::{Insertable, QuerySource};
 use koherent_core::Attribution;
 
-use crate::change::{Change, Rows, render_rows};
+use crate::change::{Change, Rows, assigns_key, conflict_clause, render_rows};
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;
 use crate::engine::Engine;
@@ -61,10 +61,24 @@ where
     type Table = T;
 
     fn into_change(self) -> Result<Change<DB::Part>, Error> {
-        Ok(Change::Statement {
-            statement: DB::render(&self.statement)?,
-            upsert: self.upsert,
-        })
+        let statement = DB::render(&self.statement)?;
+        let text = DB::text_in(&statement);
+        // So Diesel renders an insert of no rows.
+        if text.starts_with("SELECT 1 FROM") {
+            return Ok(Change::Insert {
+                parts: Vec::new(),
+                one_row_each: false,
+            });
+        }
+        let clause = conflict_clause(&text);
+        if clause.is_some_and(|clause| assigns_key(clause, T::tracked())) {
+            return Err(Error::KeyChanged {
+                table: T::tracked().name(),
+            });
+        }
+        // Whatever it was called: a statement that provides for conflicts may update.
+        let upsert = self.upsert || clause.is_some();
+        Ok(Change::Statement { statement, upsert })
     }
 }
 
@@ -160,7 +174,9 @@ impl<T, V> Insert<T, V> {
 /// # }
 /// ```
 ///
-/// Without that it does not compile:
+/// A row of defaults alone is `diesel::query_builder::DefaultValues`.
+///
+/// Without `by` it does not compile:
 ///
 /// ```compile_fail,E0277
 /// # include!("doctest_setup.rs");
@@ -180,8 +196,8 @@ where
 /// Inserts rows or updates those that are there, once [`Unattributed::by`] said whose change it is. The statement is
 /// Diesel's own, with `on_conflict`.
 ///
-/// Rows that come to be get a `+` entry, rows that are there a `~` entry. Rows that `do_nothing` leaves alone get none, and
-/// are not among the results.
+/// Rows that come to be get a `+` entry, rows that are there a `~` entry. Rows that `do_nothing` leaves alone get none.
+/// What is set on a conflict must not be the key: that is [`Error::KeyChanged`].
 ///
 /// | engine | how created and updated are told apart | an update that changes nothing |
 /// | --- | --- | --- |
@@ -483,6 +499,18 @@ where
     E: Expression + NonAggregate,
     E::SqlType: 'static,
 {
+    /// Says why.
+    pub fn reason(mut self, reason: &str) -> Self {
+        self.attributed = self.attributed.reason(reason);
+        self
+    }
+
+    /// Writes an entry also for rows of which no audited column changes.
+    pub fn record_unchanged(mut self) -> Self {
+        self.attributed = self.attributed.record_unchanged();
+        self
+    }
+
     /// Makes the change and loads the columns of the first row. See [`Pending::get_result`].
     ///
     /// # Errors

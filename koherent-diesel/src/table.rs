@@ -17,6 +17,10 @@ pub trait Audited: diesel::Table + 'static {
     /// The history table.
     type History: diesel::Table;
 
+    /// The audited columns, as Rust names them.
+    #[doc(hidden)]
+    const KEPT: &'static [&'static str];
+
     /// Names and kinds of the audited columns.
     fn tracked() -> &'static TrackedTable;
 

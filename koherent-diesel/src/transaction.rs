@@ -207,8 +207,9 @@ impl<'c, C: Driver, M> TransactionBuilder<'c, C, M> {
         }
     }
 
-    /// Runs it up to so many times: again after each [`Retryable`] failure, until it commits or fails otherwise. By default
-    /// it is run once.
+    /// Runs it up to so many times: again, at once, after each [`Retryable`] failure, until it commits or fails otherwise.
+    /// Of transactions that collide one gets through, so as many attempts as there are writers of the same rows are
+    /// enough. By default it is run once.
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
@@ -293,9 +294,16 @@ where
         let mut left = attempts;
         loop {
             left = left.saturating_sub(1);
-            C::value(connection.bare_mut().begin_with(begin.clone(), Ours))?;
-            connection.began();
-            let error = match closure(connection) {
+            let begun = C::value(connection.bare_mut().begin_with(begin.clone(), Ours));
+            let result = match begun {
+                Ok(()) => {
+                    connection.began();
+                    closure(connection)
+                }
+                Err(error) if error.is_retryable() && left > 0 => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let error = match result {
                 Ok(result) => match Manager::<C>::commit_transaction(connection) {
                     Ok(()) => return Ok(result),
                     Err(error) => E::from(error),
@@ -347,9 +355,16 @@ where
         let mut left = attempts;
         loop {
             left = left.saturating_sub(1);
-            C::future(connection.bare_mut().begin_with(begin.clone(), Ours)).await?;
-            connection.began();
-            let error = match closure.clone()(connection).await {
+            let begun = C::future(connection.bare_mut().begin_with(begin.clone(), Ours)).await;
+            let result = match begun {
+                Ok(()) => {
+                    connection.began();
+                    closure.clone()(connection).await
+                }
+                Err(error) if error.is_retryable() && left > 0 => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let error = match result {
                 Ok(result) => match Manager::<C>::commit_transaction(connection).await {
                     Ok(()) => return Ok(result),
                     Err(error) => E::from(error),

@@ -179,7 +179,15 @@ impl Folder {
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        // Where that can be had, the kernel stops a server whose starter was killed.
+        let mut command = match find("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }

@@ -37,6 +37,7 @@ struct Options {
     #[arg(
         long,
         env = "LAB_DATABASE_URL",
+        hide_env_values = true,
         default_value = database::DEFAULT_URL,
         global = true,
         value_name = "URL"

@@ -421,7 +421,11 @@ fn unusable_databases_and_keys_are_one_line() {
             "missing/lab.db",
             "cannot open the database `missing/lab.db`",
         ),
-        ("postgres://localhost/lab", "is no SQLite database"),
+        ("postgres://localhost/lab", "this lab is built for SQLite"),
+        (
+            "mysql://ann:s3cret@localhost/lab",
+            "`mysql://ann@localhost/lab` is no SQLite database",
+        ),
         ("sqlite:lab.db", "is no SQLite database"),
         ("sqlite://", "names no file"),
     ] {

@@ -15,17 +15,15 @@ use crate::tables::*;
 use crate::{compare, way};
 
 pub async fn run() {
-    let Ok(server) = std::env::var("KOHERENT_TEST_MARIADB") else {
-        println!("| MariaDB: KOHERENT_TEST_MARIADB is not set | | | | |");
-        return;
-    };
+    let server = std::env::var("KOHERENT_TEST_MARIADB")
+        .expect("KOHERENT_TEST_MARIADB is set: run `cargo xtask bench`, or name another engine");
     let mut admin = AsyncMysqlConnection::establish(&server).await.unwrap();
     let name = format!("bench_{}", std::process::id());
     admin
         .batch_execute(&format!("CREATE DATABASE {name}"))
         .await
         .unwrap();
-    let address = server.replace("/mysql", &format!("/{name}"));
+    let address = with_database(&server, &name);
     let mut connection = AsyncMysqlConnection::establish(&address).await.unwrap();
     for sql in [
         "CREATE TABLE samples (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(200) NOT NULL, note TEXT, \

@@ -18,17 +18,15 @@ use crate::tables::*;
 use crate::{Table, compare, way};
 
 pub async fn run() {
-    let Ok(server) = std::env::var("KOHERENT_TEST_POSTGRES") else {
-        println!("| PostgreSQL: KOHERENT_TEST_POSTGRES is not set | | | | |");
-        return;
-    };
+    let server = std::env::var("KOHERENT_TEST_POSTGRES")
+        .expect("KOHERENT_TEST_POSTGRES is set: run `cargo xtask bench`, or name another engine");
     let mut admin = AsyncPgConnection::establish(&server).await.unwrap();
     let name = format!("bench_{}", std::process::id());
     admin
         .batch_execute(&format!("CREATE DATABASE {name}"))
         .await
         .unwrap();
-    let address = server.replace("/postgres", &format!("/{name}"));
+    let address = with_database(&server, &name);
     set_up(&address).await;
     for (setting, shown) in [("on", "synchronous_commit on"), ("off", "off")] {
         one_row(&address, setting, shown).await;

@@ -43,3 +43,13 @@ pub fn agent() -> Attribution {
         Principal::new("https://login.example", "agent-7", "robot").with_organization("bio");
     Attribution::of(agent).with_task(&token).unwrap()
 }
+
+/// The same server, another database.
+pub fn with_database(server: &str, name: &str) -> String {
+    let (place, options) = match server.split_once('?') {
+        Some((place, options)) => (place, format!("?{options}")),
+        None => (server, String::new()),
+    };
+    let (host, _) = place.rsplit_once('/').unwrap();
+    format!("{host}/{name}{options}")
+}

@@ -82,7 +82,7 @@ pub struct AuditedConnection<C> {
 impl<C> AuditedConnection<C> {
     /// A connection whose changes have that attribution.
     pub fn new(connection: C, attribution: Attribution) -> Self {
-        Self::remembering(connection, attribution, Remembered::new())
+        Self::remembering(connection, attribution, Remembered::nothing())
     }
 
     pub(crate) fn remembering(
@@ -315,6 +315,7 @@ impl<C> AuditedConnection<C> {
     /// Forgets the id of a transaction that has ended.
     fn ended(&mut self, status: Status<C>) {
         if self.depth(status) == 0 {
+            self.recorder.doom.lift(1);
             self.recorder.transaction = None;
         }
     }

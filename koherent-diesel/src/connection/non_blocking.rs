@@ -83,12 +83,20 @@ where
     }
 
     async fn rollback_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+        let depth = conn.depth(M::transaction_manager_status_mut);
         let ended = M::rollback_transaction(&mut conn.connection).await;
+        conn.recorder.doom.lift(depth);
         conn.ended(M::transaction_manager_status_mut);
         ended
     }
 
     async fn commit_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
+        let depth = conn.depth(M::transaction_manager_status_mut);
+        if let Some(error) = conn.recorder.doom.verdict(depth) {
+            // Where this fails too, the connection is broken, and says so.
+            let _ = Self::rollback_transaction(conn).await;
+            return Err(error);
+        }
         let ended = M::commit_transaction(&mut conn.connection).await;
         conn.ended(M::transaction_manager_status_mut);
         ended

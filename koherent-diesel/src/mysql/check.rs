@@ -22,6 +22,10 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
         of(&mut sql, table);
         sql.push(" AND non_unique = 0 AND index_name <> 'PRIMARY' UNION ALL SELECT '")
             .push(&at)
+            .push("', 'key', CAST(column_name AS CHAR), NULL, NULL, NULL FROM information_schema.statistics");
+        of(&mut sql, table);
+        sql.push(" AND index_name = 'PRIMARY' UNION ALL SELECT '")
+            .push(&at)
             .push(
                 "', 'unfit', CONCAT('is stored by ', engine, ', which has no transactions: change it with \
                  ALTER TABLE … ENGINE = InnoDB'), NULL, NULL, NULL FROM information_schema.tables",

@@ -13,7 +13,7 @@ use super::check;
 use super::value::Value;
 use super::work::{Read, Sql, Work};
 use crate::change::Audit;
-use crate::ddl::{OwnTypes, Text, own_columns, push_indexes};
+use crate::ddl::{IndexSchema, OwnTypes, Text, own_columns, push_indexes};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::positional::Positional;
@@ -56,6 +56,10 @@ impl Engine for Mysql {
 
     fn render(part: &dyn QueryFragment<Self>) -> QueryResult<Sql> {
         Sql::render(part)
+    }
+
+    fn text_in(part: &Sql) -> String {
+        part.text().to_owned()
     }
 
     fn values_in(part: &Sql) -> usize {
@@ -167,7 +171,7 @@ impl Engine for Mysql {
                 .push(declared);
             sql.push(if nullable { "" } else { " NOT NULL" });
         }
-        push_indexes(&mut sql, table);
+        push_indexes(&mut sql, table, IndexSchema::OfTable);
         sql.0
     }
 

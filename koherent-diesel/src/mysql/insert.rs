@@ -10,6 +10,7 @@ use super::work::{Job, MAX_BINDS, Sql};
 use crate::change::Change;
 use crate::error::Error;
 use crate::positional::history::{keys_per_statement, push_key_filter};
+use crate::prepared::{Kind, is_kept};
 use crate::sql::Write as _;
 use crate::table::TrackedTable;
 
@@ -34,7 +35,7 @@ pub(super) async fn run(
             sql.push(" RETURNING ")
                 .identifiers("", table.key.iter().copied());
             returning.push(&mut sql);
-            if one_row_each && job.recorder.remembered.keeps_insert(sql.text()) {
+            if one_row_each && is_kept(Kind::Insert, sql.text()) {
                 sql.keep();
             }
             for_each_row(connection, &sql, &mut |row| {
@@ -44,6 +45,10 @@ pub(super) async fn run(
             .await?;
         }
     } else {
+        if matches!(job.change, Change::Statement { .. }) || !is_numbered(connection, table).await?
+        {
+            return Err(NO_KEYS);
+        }
         for statement in statements {
             keys.extend(numbered(connection, table, &statement).await?);
         }
@@ -82,27 +87,51 @@ async fn numbered(
     table: &TrackedTable,
     statement: &Sql,
 ) -> Result<Vec<Key>, Error> {
+    // Rows with keys of their own, or with some of them: which keys they got, nobody says.
+    let (columns, _) = statement.text().split_once(") VALUES").unwrap_or_default();
+    if columns.contains(&format!("`{}`", table.key[0])) {
+        return Err(NO_KEYS);
+    }
     // It keeps what an earlier insert left, unless told otherwise.
     let mut forget = Sql::new();
     forget.push("DO LAST_INSERT_ID(0)");
     execute(connection, &forget).await?;
     let count = execute(connection, statement).await?;
     let mut ask = Sql::new();
-    ask.push("SELECT LAST_INSERT_ID()");
-    let mut first = None;
+    ask.push("SELECT LAST_INSERT_ID(), @@auto_increment_increment");
+    let mut numbers = None;
     for_each_row(connection, &ask, &mut |row| {
-        first = values(row, 0, 1)[0].number();
+        let row = values(row, 0, 2);
+        numbers = row[0].number().zip(row[1].number());
         Ok(())
     })
     .await?;
-    let made = first.filter(|first| *first > 0 && table.key.len() == 1);
-    let Some(first) = made else {
+    // The rows of one insert are numbered one after the other, whoever else inserts meanwhile.
+    let Some((first, step)) = numbers.filter(|(first, _)| *first > 0) else {
         return Err(NO_KEYS);
     };
-    let keys: Vec<Key> = (0..count as u64)
-        .map(|at| vec![Value::from(first + at)])
-        .collect();
-    Ok(keys)
+    let keys = (0..count as u64).map(|at| vec![Value::from(first + at * step)]);
+    Ok(keys.collect())
+}
+
+/// Whether the server numbers the rows of a table by their key.
+async fn is_numbered(
+    connection: &mut AsyncMysqlConnection,
+    table: &TrackedTable,
+) -> Result<bool, Error> {
+    let [key] = &table.key[..] else {
+        return Ok(false);
+    };
+    let mut sql = Sql::new();
+    sql.push("SELECT 1 FROM information_schema.columns WHERE table_schema = ");
+    match table.name.schema {
+        Some(schema) => sql.bind(schema),
+        None => sql.push("DATABASE()"),
+    };
+    sql.push(" AND table_name = ").bind(table.name.table);
+    sql.push(" AND column_name = ").bind(*key);
+    sql.push(" AND extra LIKE '%auto_increment%'");
+    Ok(for_each_row(connection, &sql, &mut |_| Ok(())).await? > 0)
 }
 
 const NO_KEYS: Error = Error::Unsupported(

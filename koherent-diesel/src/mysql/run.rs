@@ -17,6 +17,7 @@ use crate::record::Recorder;
 use crate::sql::Write as _;
 use crate::stamp::stamped;
 use crate::table::TrackedTable;
+use crate::transaction::Retryable as _;
 
 /// What is stamped on every entry of one change.
 pub(super) type Stamp = crate::positional::history::Stamp<Mysql>;
@@ -87,6 +88,11 @@ async fn record(
         return Ok(0);
     }
     let nested = in_transaction(connection)?;
+    if let Some(error) = job.recorder.doom.verdict(1)
+        && nested
+    {
+        return Err(Error::Diesel(error));
+    }
     // A future that is dropped from here on leaves the transaction open, and its connection marked as broken.
     AnsiTransactionManager::begin_transaction(connection).await?;
     match change(connection, job, look).await {
@@ -101,6 +107,10 @@ async fn record(
         Err(error) => {
             // The first error says what happened; that the connection is lost as well, its pool sees.
             let _ = AnsiTransactionManager::rollback_transaction(connection).await;
+            if nested && error.is_retryable() {
+                // A deadlock undoes the whole transaction, and the server goes on as if there were none.
+                job.recorder.doom.set(1, true);
+            }
             Err(error)
         }
     }

@@ -37,22 +37,30 @@ pub(super) async fn ensure(
         Err(error) => return Err(Error::TaskNotWritten(error)),
     }
 
-    // What is there now, not what was there when this transaction began.
-    let mut select = Sql::new();
-    select
-        .push("SELECT ")
-        .identifiers("", TASK_COLUMNS)
-        .push(" FROM `koherent_task` WHERE `task_id` = ");
-    select
-        .bind(task.task_id.as_str())
-        .push(" OR `token_id` = ")
-        .bind(task.token_id.as_str())
-        .push(" LOCK IN SHARE MODE");
-    let found = for_each_row(connection, &select, &mut |stored| {
-        let stored: Vec<_> = (0..row.len()).map(|at| text_of(stored, at)).collect();
-        compare_task(&stored, &row)
-    })
-    .await?;
+    // The tasks of that id and of that token, one after the other: looking for a token that is not there would keep others
+    // from writing theirs.
+    let mut found = 0;
+    for (column, id) in [
+        ("task_id", task.task_id.as_str()),
+        ("token_id", task.token_id.as_str()),
+    ] {
+        // What is there now, not what was there when this transaction began. Of tokens, a plain look is enough: a row with
+        // this one, under another task, was committed before this transaction or is why the insert failed.
+        let mut select = Sql::new();
+        select
+            .push("SELECT ")
+            .identifiers("", TASK_COLUMNS)
+            .push(" FROM `koherent_task` WHERE ");
+        select.identifier(column).push(" = ").bind(id);
+        if column == "task_id" || found == 0 {
+            select.push(" LOCK IN SHARE MODE");
+        }
+        found += for_each_row(connection, &select, &mut |stored| {
+            let stored: Vec<_> = (0..row.len()).map(|at| text_of(stored, at)).collect();
+            compare_task(&stored, &row)
+        })
+        .await?;
+    }
     if found == 0 {
         Err(Error::TaskNotWritten(DieselError::NotFound))
     } else {

@@ -11,6 +11,7 @@ use super::work::{Job, MAX_BINDS, Sql};
 use crate::error::Error;
 use crate::positional::fingerprint::{Fingerprint, Fingerprints};
 use crate::positional::history::{keys_per_statement, push_key_filter};
+use crate::prepared::{Kind, is_kept};
 use crate::sql::Write as _;
 use crate::table::TrackedTable;
 
@@ -43,6 +44,9 @@ pub(super) async fn run(
         sql.push("UPDATE ").table(table.name).push(" SET ");
         sql.append(changes).push(" WHERE ");
         push_key_filter(&mut sql, table, keys.to_vec());
+        if !is_kept(Kind::Update, sql.text()) {
+            sql.do_not_cache();
+        }
         execute(connection, &sql).await?;
     }
 
@@ -53,9 +57,11 @@ pub(super) async fn run(
         returning.push(&mut sql);
         sql.push(" FROM ").table(table.name).push(" WHERE ");
         push_key_filter(&mut sql, table, keys.to_vec());
+        // As it is now: rows that the update left as they were would otherwise be shown as they were at the begin.
+        sql.push(" FOR UPDATE");
         for_each_row(connection, &sql, &mut |row| {
             let (key, print) = key_and_print(row, table, &prints);
-            left -= 1;
+            left = left.saturating_sub(1);
             if before.get(&key) != Some(&print) || job.record_unchanged {
                 changed.push(key);
             }

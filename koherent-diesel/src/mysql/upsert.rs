@@ -6,14 +6,16 @@ use diesel_async::{AsyncMysqlConnection, SimpleAsyncConnection as _};
 use koherent_core::ChangeKind;
 
 use super::insert::has_returning;
-use super::run::{Stamp, Touched, record_keys};
+use super::run::{Key, Stamp, Touched, record_keys};
 use super::session::{Returning, for_each_row, values};
 use super::update::{key_and_print, push_key_and_columns, select_key_and_columns};
 use super::work::{Job, MAX_BINDS, Sql};
 use crate::error::Error;
 use crate::positional::fingerprint::Fingerprints;
-use crate::positional::history::{keys_per_statement, push_key_filter};
+use crate::positional::history::{keys_per_statement, push_filter, push_key_filter};
+use crate::prepared::{Kind, is_kept};
 use crate::sql::Write as _;
+use crate::table::TrackedTable;
 
 pub(super) async fn run(
     connection: &mut AsyncMysqlConnection,
@@ -62,7 +64,7 @@ pub(super) async fn run(
     sql.push(" RETURNING ");
     push_key_and_columns(&mut sql, table);
     returning.push(&mut sql);
-    if job.recorder.remembered.keeps_upsert(sql.text()) {
+    if is_kept(Kind::Upsert, sql.text()) {
         sql.keep();
     }
     let (mut created, mut changed) = (Vec::new(), Vec::new());
@@ -76,10 +78,42 @@ pub(super) async fn run(
         returning.hand_on(row, table.key.len() + table.columns.len())
     })
     .await?;
+    let (created, raced) = told_apart(connection, table, created).await?;
+    changed.extend(raced);
     let created = record_keys(connection, stamp, table, ChangeKind::Create, created).await?;
     let updated = record_keys(connection, stamp, table, ChangeKind::Update, changed).await?;
     Ok(Touched {
         rows,
         recorded: created + updated,
     })
+}
+
+/// Of rows that the trial did not meet, those that somebody else created between the trial and the run: their history says
+/// so. What they were before is not known any more, so they count as changed.
+async fn told_apart(
+    connection: &mut AsyncMysqlConnection,
+    table: &TrackedTable,
+    created: Vec<Key>,
+) -> Result<(Vec<Key>, Vec<Key>), Error> {
+    let mut alive: HashMap<Key, bool> = HashMap::new();
+    for keys in created.chunks(keys_per_statement(table, MAX_BINDS)) {
+        let mut sql = Sql::new();
+        sql.push("SELECT ")
+            .identifiers("", table.key_in_history())
+            .push(", `history_kind` = '-' FROM ")
+            .table(table.history);
+        sql.push(" WHERE ");
+        push_filter(&mut sql, table.key_in_history().collect(), keys.to_vec());
+        sql.push(" ORDER BY `history_id` LOCK IN SHARE MODE");
+        for_each_row(connection, &sql, &mut |row| {
+            let key = values(row, 0, table.key.len());
+            let deleted = values(row, table.key.len(), 1)[0].number() == Some(1);
+            alive.insert(key, !deleted);
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(created
+        .into_iter()
+        .partition(|key| !alive.get(key).copied().unwrap_or(false)))
 }

@@ -120,7 +120,7 @@ impl<P: ConnectionPool> AuditedPool<P> {
     pub fn new(pool: P) -> Self {
         Self {
             pool,
-            remembered: Remembered::new(),
+            remembered: Remembered::nothing(),
         }
     }
 

@@ -48,7 +48,9 @@ impl<C: PoolableConnection> Drop for PooledConnection<C> {
         };
         // While a panic unwinds, a job may still use the connection: it cannot be asked, so it does not go back either.
         if std::thread::panicking() || connection.is_broken() {
-            tracing::warn!("a connection came back with an open transaction and was closed");
+            tracing::warn!(
+                "a connection came back broken or with an open transaction, and was closed"
+            );
             connection.close();
         }
     }

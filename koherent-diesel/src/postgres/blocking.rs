@@ -21,9 +21,11 @@ type Manager = <PgConnection as Connection>::TransactionManager;
 impl Session for PgConnection {
     type Row = <Self as LoadConnection>::Row<'static, 'static>;
 
-    fn in_transaction(&mut self) -> QueryResult<bool> {
+    fn depth(&mut self) -> QueryResult<u32> {
         let status = <Manager as TransactionManager<Self>>::transaction_manager_status_mut(self);
-        Ok(status.transaction_depth()?.is_some())
+        Ok(status
+            .transaction_depth()?
+            .map_or(0, std::num::NonZero::get))
     }
 
     async fn begin(&mut self) -> QueryResult<()> {

@@ -24,7 +24,13 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
          FROM wanted JOIN pg_attribute ON attrelid = relation AND attnum > 0 AND NOT attisdropped \
          LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum \
          UNION ALL SELECT at::text, 'unique', indexrelid::regclass::text, NULL, NULL, NULL \
-         FROM wanted JOIN pg_index ON indrelid = relation AND indisunique AND NOT indisprimary",
+         FROM wanted JOIN pg_index ON indrelid = relation AND indisunique AND NOT indisprimary \
+         UNION ALL SELECT at::text, 'key', attname::text, NULL, NULL, NULL \
+         FROM wanted JOIN pg_index ON indrelid = relation AND indisprimary \
+         JOIN pg_attribute ON attrelid = relation AND attnum = ANY (indkey) \
+         UNION ALL SELECT '0', 'unfit', 'stands without the function ' || name || ': run the migrations `koherent_diesel::MIGRATIONS`', \
+         NULL, NULL, NULL FROM unnest(ARRAY['koherent_admit_task', 'koherent_history_incomplete', 'koherent_key_changed']) AS name \
+         WHERE to_regproc(name) IS NULL",
     );
     sql.keep = false;
     sql

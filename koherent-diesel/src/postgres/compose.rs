@@ -5,6 +5,7 @@ use koherent_core::ChangeKind;
 use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use crate::change::{Audit, Change, may_change_key};
+use crate::prepared::{Kind as Kept, is_kept};
 use crate::record::Recorder;
 use crate::schema::ATTRIBUTION_COLUMNS;
 use crate::sql::Write as _;
@@ -38,17 +39,21 @@ pub(super) fn change(audit: Audit<Part>) -> Work {
         } => {
             let inserts = parts.into_iter().map(|part| {
                 let mut sql = composer.insert(part);
-                sql.keep |= one_row_each && recorder.remembered.keeps_insert(&sql.text);
+                sql.keep |= one_row_each && is_kept(Kept::Insert, &sql.text);
                 sql
             });
             inserts.collect()
         }
         Change::Statement { statement, upsert } => {
             let mut sql = composer.statement(statement, upsert);
-            sql.keep |= recorder.remembered.keeps_upsert(&sql.text);
+            sql.keep |= is_kept(Kept::Upsert, &sql.text);
             vec![sql]
         }
-        Change::Update { changes, filter } => vec![composer.update(changes, filter)],
+        Change::Update { changes, filter } => {
+            let mut sql = composer.update(changes, filter);
+            sql.keep &= is_kept(Kept::Update, &sql.text);
+            vec![sql]
+        }
         Change::Delete { filter } => vec![composer.delete(filter)],
     };
     let about = About::Change {
@@ -115,7 +120,7 @@ impl Composer<'_> {
             return self.record_all(sql, "", &Kind::Always(ChangeKind::Update));
         }
         self.begin_old(&mut sql, filter);
-        self.new_of_old(&mut sql, "k_changed, ");
+        self.new_of_old(&mut sql, "k_changed, k_moved, ");
         self.set(&mut sql, changes);
         self.from_old(&mut sql);
         // As records, they are compared byte by byte.
@@ -126,9 +131,20 @@ impl Composer<'_> {
             .push(") AS record) *<> CAST(ROW(")
             .numbered("k_old.k_o", self.table.columns.len())
             .push(") AS record), ");
+        let keys = self.table.key.iter().zip(self.table.key_positions());
+        for (at, (key, position)) in keys.enumerate() {
+            changed
+                .push(if at > 0 { " OR " } else { "" })
+                .table(self.table.name);
+            changed.push(".").identifier(key).push(" <> k_old.k_o");
+            changed.push(&position.to_string());
+        }
+        changed.push(", ");
         self.returning(&mut sql, &changed.text);
         sql.push("), k_hist AS (");
-        self.record(&mut sql, &Kind::Always(ChangeKind::Update));
+        // A trigger or a generated column may change the key, although the update does not name it.
+        let kind = Kind::When("CASE WHEN k_moved THEN koherent_key_changed() ELSE '~' END");
+        self.record(&mut sql, &kind);
         sql.push(" FROM k_new WHERE k_changed");
         self.finish(sql, "k_new WHERE k_changed")
     }

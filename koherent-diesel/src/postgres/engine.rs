@@ -14,7 +14,7 @@ use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use super::{check, compose};
 use crate::change::Audit;
-use crate::ddl::{OwnTypes, Text, own_columns, push_indexes};
+use crate::ddl::{IndexSchema, OwnTypes, Text, own_columns, push_indexes};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::snapshot;
@@ -33,6 +33,10 @@ impl Engine for Pg {
 
     fn render(part: &dyn QueryFragment<Self>) -> QueryResult<Part> {
         Part::render(part)
+    }
+
+    fn text_in(part: &Part) -> String {
+        part.text()
     }
 
     fn values_in(part: &Part) -> usize {
@@ -160,7 +164,7 @@ impl Engine for Pg {
                 .push(declared);
             sql.push(if nullable { "" } else { " NOT NULL" });
         }
-        push_indexes(&mut sql, table);
+        push_indexes(&mut sql, table, IndexSchema::OfTable);
         sql.0
     }
 

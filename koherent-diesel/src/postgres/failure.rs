@@ -35,6 +35,11 @@ fn of_change(table: &'static TrackedTable, error: DieselError) -> Error {
             };
         }
         Some("koherent_token_reused") => return Error::TokenReused,
+        Some("koherent_key_changed") => {
+            return Error::KeyChanged {
+                table: table.name(),
+            };
+        }
         Some("koherent_task_not_written") => return Error::TaskNotWritten(error),
         Some("koherent_history_incomplete") => return incomplete(table, details),
         _ => {}

@@ -20,9 +20,11 @@ use crate::transaction::Futures;
 impl Session for AsyncPgConnection {
     type Row = <Self as AsyncConnectionCore>::Row<'static, 'static>;
 
-    fn in_transaction(&mut self) -> QueryResult<bool> {
+    fn depth(&mut self) -> QueryResult<u32> {
         let status = AnsiTransactionManager::transaction_manager_status_mut(self);
-        Ok(status.transaction_depth()?.is_some())
+        Ok(status
+            .transaction_depth()?
+            .map_or(0, std::num::NonZero::get))
     }
 
     async fn begin(&mut self) -> QueryResult<()> {
@@ -71,7 +73,7 @@ impl Session for AsyncPgConnection {
 }
 
 /// How many statements are under way at once.
-const PIPELINE: usize = 256;
+const PIPELINE: usize = 64;
 
 /// Runs a statement that returns one row of counts.
 async fn one_row(mut connection: &AsyncPgConnection, query: Query) -> QueryResult<Counts> {

@@ -16,6 +16,7 @@ use super::work::{About, Work};
 use crate::error::Error;
 use crate::record::Recorder;
 use crate::sql::Write as _;
+use crate::transaction::Retryable as _;
 
 /// A statement as drivers take it.
 pub(super) type Query = CollectedQuery<RawBytesBindCollector<Pg>>;
@@ -33,8 +34,8 @@ pub(super) trait Session: Send {
     /// A row of a result.
     type Row: for<'a> Row<'a, Pg>;
 
-    /// Whether a transaction is open.
-    fn in_transaction(&mut self) -> QueryResult<bool>;
+    /// How many transactions and savepoints are open.
+    fn depth(&mut self) -> QueryResult<u32>;
 
     fn begin(&mut self) -> impl Future<Output = QueryResult<()>> + Send;
 
@@ -65,7 +66,8 @@ pub(super) async fn run<S: Session>(
 ) -> Result<usize, Error> {
     let Work { statements, about } = work;
     let (mut touched, mut recorded) = (0, 0);
-    let alone = !session.in_transaction()?;
+    let depth = session.depth()?;
+    let alone = depth == 0;
     // What is one statement is one transaction by itself.
     let several = statements.len() > 1;
     if several {
@@ -82,7 +84,14 @@ pub(super) async fn run<S: Session>(
                 let _ = session.roll_back().await;
                 return Err(error);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                if let Some(recorder) = about.recorder()
+                    && !alone
+                {
+                    recorder.doom.set(depth, error.is_retryable());
+                }
+                return Err(error);
+            }
         }
     }
     if several {
@@ -115,7 +124,7 @@ pub(super) async fn run_all<S: Session>(
     if work.is_empty() {
         return Ok(Vec::new());
     }
-    let alone = !session.in_transaction()?;
+    let alone = session.depth()? == 0;
     session.begin().await?;
     let done = match each(session, &work).await {
         Ok(done) => done,
@@ -211,6 +220,7 @@ async fn one<S: Session>(
         About::History(_) | About::Catalog => (None, Some(usize::MAX), false),
     };
     let known = known_types(session, &binds, recorder).await?;
+    let named = binds.named().to_vec();
     let query = CollectedQuery::new(text, keep, binds.resolve(&known));
     let mut did = Did::default();
     let result = session
@@ -231,7 +241,15 @@ async fn one<S: Session>(
         .await;
     match result {
         Ok(()) => Ok(did),
-        Err(Error::Diesel(error @ DieselError::DatabaseError(..))) => Err(tell(about, error)),
+        Err(Error::Diesel(error @ DieselError::DatabaseError(..))) => {
+            // A type may have been dropped and made anew: then it has another number.
+            if let Some(recorder) = recorder {
+                named
+                    .iter()
+                    .for_each(|name| recorder.remembered.forget_type(name));
+            }
+            Err(tell(about, error))
+        }
         Err(error) => Err(error),
     }
 }
@@ -296,7 +314,10 @@ async fn object_ids<S: Session>(
         );
         Error::Diesel(DieselError::SerializationError(problem.into()))
     })?;
-    if let Some(recorder) = recorder {
+    // One that was made in an open transaction may go with it.
+    if let Some(recorder) = recorder
+        && session.depth()? == 0
+    {
         recorder.remembered.learn_type(name.clone(), found);
     }
     Ok(found)

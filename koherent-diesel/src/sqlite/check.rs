@@ -20,6 +20,9 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
         );
         pragma(&mut sql, table);
         sql.push(" UNION ALL SELECT ").bind(number);
+        sql.push(", 'key', name, NULL, NULL, NULL FROM pragma_table_xinfo");
+        pragma(&mut sql, table);
+        sql.push(" WHERE pk > 0 UNION ALL SELECT ").bind(number);
         sql.push(", 'unique', name, NULL, NULL, NULL FROM pragma_index_list");
         pragma(&mut sql, table);
         sql.push(" WHERE \"unique\" = 1 AND origin <> 'pk'");

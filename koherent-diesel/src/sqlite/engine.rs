@@ -16,7 +16,7 @@ use super::check;
 use super::value::Value;
 use super::work::{Read, Sql, Work};
 use crate::change::Audit;
-use crate::ddl::{OwnTypes, Text as Ddl, own_columns, push_indexes};
+use crate::ddl::{IndexSchema, OwnTypes, Text as Ddl, own_columns, push_indexes};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::positional::Positional;
@@ -68,6 +68,10 @@ impl Engine for Sqlite {
 
     fn render(part: &dyn QueryFragment<Self>) -> QueryResult<Sql> {
         Sql::render(part)
+    }
+
+    fn text_in(part: &Sql) -> String {
+        part.text().to_owned()
     }
 
     fn values_in(part: &Sql) -> usize {
@@ -207,7 +211,7 @@ impl Engine for Sqlite {
             sql.push(if nullable { "" } else { " NOT NULL" });
         }
         sql.push("\n)");
-        push_indexes(&mut sql, table);
+        push_indexes(&mut sql, table, IndexSchema::OfIndex);
         sql.0
     }
 

@@ -8,6 +8,7 @@ use super::statement::{Returning, for_each_row, values};
 use super::work::{Job, Sql};
 use crate::change::Change;
 use crate::error::Error;
+use crate::prepared::{Kind, is_kept};
 use crate::sql::Write as _;
 
 pub(super) fn run(
@@ -17,7 +18,7 @@ pub(super) fn run(
     statements: impl ExactSizeIterator<Item = Sql>,
     returning: &mut Returning<'_>,
 ) -> Result<Touched, Error> {
-    let (table, remembered) = (job.table, &job.recorder.remembered);
+    let table = job.table;
     let one_row_each = matches!(
         job.change,
         Change::Insert {
@@ -30,7 +31,7 @@ pub(super) fn run(
         sql.push(" RETURNING ")
             .identifiers("", table.key.iter().copied());
         returning.push(&mut sql);
-        if one_row_each && remembered.keeps_insert(sql.text()) {
+        if one_row_each && is_kept(Kind::Insert, sql.text()) {
             sql.keep();
         }
         for_each_row(connection, &sql, |row| {

@@ -13,6 +13,7 @@ use crate::change::may_change_key;
 use crate::error::Error;
 use crate::positional::fingerprint::{Fingerprint, Fingerprints};
 use crate::positional::history::{keys_per_statement, push_key_filter};
+use crate::prepared::{Kind, is_kept};
 use crate::sql::Write as _;
 use crate::table::TrackedTable;
 
@@ -46,6 +47,9 @@ pub(super) fn run(
     sql.append(filter).push(" RETURNING ");
     push_key_and_columns(&mut sql, table);
     returning.push(&mut sql);
+    if !is_kept(Kind::Update, sql.text()) {
+        sql.do_not_cache();
+    }
     let mut after = After::default();
     let rows = for_each_row(connection, &sql, |row| {
         after.sort(row, table, &prints, &mut before, job.record_unchanged);

@@ -13,6 +13,7 @@ use super::work::{Job, Sql};
 use crate::error::Error;
 use crate::positional::fingerprint::Fingerprints;
 use crate::positional::history::{keys_per_statement, push_key_filter};
+use crate::prepared::{Kind, is_kept};
 use crate::sql::Write as _;
 use crate::table::TrackedTable;
 
@@ -38,7 +39,7 @@ pub(super) fn run(
     sql.push(" RETURNING ");
     push_key_and_columns(&mut sql, table);
     returning.push(&mut sql);
-    if job.recorder.remembered.keeps_upsert(sql.text()) {
+    if is_kept(Kind::Upsert, sql.text()) {
         sql.keep();
     }
     let mut after = After::default();

@@ -13,6 +13,8 @@ mod sqlite {
     mod engine;
     #[path = "../suite/mod.rs"]
     mod suite;
+    #[path = "../swallowed.rs"]
+    mod swallowed;
 }
 
 mod postgres {
@@ -21,6 +23,8 @@ mod postgres {
     mod round_trips;
     #[path = "../suite/mod.rs"]
     mod suite;
+    #[path = "../swallowed.rs"]
+    mod swallowed;
     mod types;
 }
 

@@ -40,6 +40,23 @@ koherent_diesel::audited_table! {
 }
 
 koherent_diesel::audited_table! {
+    tags => tags_history (id) {
+        id -> BigInt,
+        label -> Text,
+    }
+}
+
+koherent_diesel::audited_table! {
+    sample_tags => sample_tags_history (sample_id, tag_id) {
+        sample_id -> BigInt,
+        tag_id -> BigInt,
+        weight -> Nullable<Integer>,
+    }
+}
+
+koherent_diesel::audited_link!(sample_tags: sample_id => samples, tag_id => tags);
+
+koherent_diesel::audited_table! {
     totals => totals_history (id) {
         id -> BigInt,
         net -> Double,
@@ -67,7 +84,7 @@ koherent_diesel::audited_table! {
     }
 }
 
-/// How many nullable columns `wide` has; its history has eleven more than itself.
+/// How many nullable columns `wide` has; its history has ten columns more.
 pub const WIDE: usize = 52;
 
 /// A whole row of `samples`.
@@ -145,6 +162,16 @@ pub fn fresh_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("test_{}_{next}", std::process::id())
+}
+
+/// The same server, another database.
+pub fn with_database(server: &str, name: &str) -> String {
+    let (place, options) = match server.split_once('?') {
+        Some((place, options)) => (place, format!("?{options}")),
+        None => (server, String::new()),
+    };
+    let (host, _) = place.rsplit_once('/').unwrap();
+    format!("{host}/{name}{options}")
 }
 
 /// The address of a server that `cargo xtask test` has started.

@@ -47,17 +47,49 @@ fn expect_none(
     );
 }
 
-/// An address without its password.
+/// An address without its password, and without its options, which may hold one too.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
+        // `host=… password=…` is an address as well.
+        return if url.contains("password") {
+            "…".to_owned()
+        } else {
+            url.to_owned()
+        };
+    };
+    let (rest, options) = match rest.split_once('?') {
+        Some((rest, _)) => (rest, "?…"),
+        None => (rest, ""),
     };
     match rest.rsplit_once('@') {
         Some((user, place)) => {
             let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{place}")
+            format!("{scheme}://{user}@{place}{options}")
         }
-        None => url.to_owned(),
+        None => format!("{scheme}://{rest}{options}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn addresses_are_shown_without_their_passwords() {
+        for (address, shown) in [
+            ("lab.db", "lab.db"),
+            ("sqlite://lab.db", "sqlite://lab.db"),
+            ("postgres://localhost/lab", "postgres://localhost/lab"),
+            (
+                "postgres://ann:s3cret@db:5432/lab",
+                "postgres://ann@db:5432/lab",
+            ),
+            ("postgres://ann:s3:c@ret@db/lab", "postgres://ann@db/lab"),
+            ("postgres://db/lab?password=s3cret", "postgres://db/lab?…"),
+            ("host=db password=s3cret", "…"),
+        ] {
+            assert_eq!(without_password(address), shown);
+        }
     }
 }

@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use koherent_diesel::{AuditedPool, check};
 
-use super::{LabPool, expect_none, tracked};
+use super::{LabPool, expect_none, tracked, without_password};
 
 /// The pool of bare connections.
 pub type Pool = deadpool::Pool<SyncConnectionWrapper<SqliteConnection>>;
@@ -44,7 +44,10 @@ pub fn key_name(url: &str) -> Result<String> {
     }
     let file = url.strip_prefix("sqlite://").unwrap_or(url);
     if file.contains("://") || file.starts_with("sqlite:") {
-        bail!("`{url}` is no SQLite database: give `sqlite://FILE` or a path with --database-url");
+        bail!(
+            "`{}` is no SQLite database: give `sqlite://FILE` or a path with --database-url",
+            without_password(url)
+        );
     }
     if file.is_empty() || file == ":memory:" {
         bail!("`{url}` names no file: give `sqlite://FILE` or a path with --database-url");

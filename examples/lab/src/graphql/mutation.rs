@@ -54,14 +54,14 @@ impl Mutation {
         count: Option<i32>,
         inputs: Option<Vec<SampleInput>>,
     ) -> Result<Vec<SampleNode>, Error> {
-        let inputs = match (count, inputs) {
-            (None, Some(inputs)) => inputs,
-            (Some(count), None) => (1..=count).map(SampleInput::numbered).collect(),
+        let inputs: Vec<_> = match (count, inputs) {
+            (None, Some(inputs)) if inputs.len() <= MAX_SAMPLES => inputs,
+            (Some(count), None) if usize::try_from(count).is_ok_and(|n| n <= MAX_SAMPLES) => {
+                (1..=count).map(SampleInput::numbered).collect()
+            }
+            (Some(_), None) | (None, Some(_)) => return Err(TOO_MANY_SAMPLES),
             _ => return Err(COUNT_OR_INPUTS),
         };
-        if inputs.len() > MAX_SAMPLES || count.is_some_and(i32::is_negative) {
-            return Err(TOO_MANY_SAMPLES);
-        }
         let created_at = now();
         let new = inputs
             .into_iter()

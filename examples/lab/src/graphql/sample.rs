@@ -73,7 +73,7 @@ impl SampleNode {
         self.sample.created_at
     }
 
-    /// Whether it is gone; the other fields are then what they were last.
+    /// Whether it is gone; the fields of its own are then what they were last.
     fn deleted(&self) -> bool {
         self.deleted
     }

@@ -79,3 +79,11 @@ BEGIN
               DETAIL = changed || ' ' || recorded;
 END
 $$;
+
+-- Undoes an update that changed a key without naming it: a trigger or a generated column does that.
+CREATE FUNCTION koherent_key_changed() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the key of the row was changed' USING ERRCODE = 'integrity_constraint_violation',
+        CONSTRAINT = 'koherent_key_changed';
+END
+$$;

@@ -17,16 +17,21 @@ pub type Backend = Mysql;
 
 pub const MOVES_KEYS: bool = false;
 pub const SKIPS_UNCHANGED_UPSERTS: bool = true;
+/// Whether strict transactions that write the same row collide.
+pub const COLLIDES: bool = true;
 /// How many writes clients make, how many requests are cancelled, how many sequences are tried.
-pub const CLIENT_WRITES: u32 = 20000;
-pub const CANCELLATIONS: u32 = 4000;
+pub const CLIENT_WRITES: u32 = 100_000;
+/// How often a request is woken, at most, before it is cancelled: about as often as it takes to the end.
+pub const POLLS: u32 = 28;
+pub const CANCELLATIONS: u32 = 10_000;
 pub const SEQUENCES: u64 = 12;
 pub const SURVIVES_FAILURES: bool = true;
 
+/// Makes another column the key.
+pub const REPLACE_KEY: &str = "ALTER TABLE samples MODIFY id BIGINT NOT NULL, DROP PRIMARY KEY; ALTER TABLE samples ADD PRIMARY KEY (name)";
+
 pub const REFUSE_BAD: &str = "CREATE TRIGGER refuse BEFORE INSERT ON samples_history FOR EACH ROW
                               IF NEW.name LIKE 'bad%' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'history is full'; END IF";
-/// No trigger can: it inserts a row or fails.
-pub const SWALLOW_BAD: &str = "";
 
 const DDL: &str = "
     CREATE TABLE samples (
@@ -77,7 +82,7 @@ impl Database {
     }
 
     pub fn address(&self) -> String {
-        server("KOHERENT_TEST_MARIADB").replace("/mysql", &format!("/{}", self.name))
+        with_database(&server("KOHERENT_TEST_MARIADB"), &self.name)
     }
 
     pub async fn connect(&self) -> Conn {

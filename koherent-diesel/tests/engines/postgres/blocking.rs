@@ -135,7 +135,7 @@ async fn serializable_transactions_are_run_again() {
 async fn own_migrations_and_koherents_are_run_in_one_call() {
     let address = address().await;
     let mut conn = PgConnection::establish(&address).unwrap();
-    conn.batch_execute("DROP TABLE koherent_task; DROP FUNCTION koherent_admit_task; DROP FUNCTION koherent_history_incomplete; DROP TABLE __diesel_schema_migrations")
+    conn.batch_execute("DROP TABLE koherent_task; DROP FUNCTION koherent_admit_task; DROP FUNCTION koherent_history_incomplete; DROP FUNCTION koherent_key_changed; DROP TABLE __diesel_schema_migrations")
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let migrations = folder.path().join("migrations");

@@ -17,11 +17,19 @@ pub type Backend = Pg;
 
 pub const MOVES_KEYS: bool = true;
 pub const SKIPS_UNCHANGED_UPSERTS: bool = false;
+/// Whether strict transactions that write the same row collide.
+pub const COLLIDES: bool = true;
 /// How many writes clients make, how many requests are cancelled, how many sequences are tried.
 pub const CLIENT_WRITES: u32 = 100000;
+/// How often a request is woken, at most, before it is cancelled: about as often as it takes to the end.
+pub const POLLS: u32 = 16;
 pub const CANCELLATIONS: u32 = 10000;
 pub const SEQUENCES: u64 = 12;
 pub const SURVIVES_FAILURES: bool = false;
+
+/// Makes another column the key.
+pub const REPLACE_KEY: &str =
+    "ALTER TABLE samples DROP CONSTRAINT samples_pkey; ALTER TABLE samples ADD PRIMARY KEY (name)";
 
 pub const REFUSE_BAD: &str = "
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS

@@ -2,13 +2,13 @@
 //! of the client's (PostgreSQL frontend/backend protocol 3, §53.7).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 use koherent_diesel::AuditedConnection;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::engine::{Conn, Database};
 use crate::tables::*;
@@ -20,6 +20,9 @@ struct Traffic {
     round_trips: AtomicUsize,
     /// `Execute` and `Query`.
     statements: AtomicUsize,
+    /// How often the client spoke after the server had.
+    turns: AtomicUsize,
+    server_spoke: AtomicBool,
 }
 
 impl Traffic {
@@ -36,15 +39,21 @@ async fn proxy(address: &str) -> (String, Arc<Traffic>) {
     let port = listener.local_addr().unwrap().port();
     let (before, rest) = address.split_once('@').unwrap();
     let (host, database) = rest.split_once('/').unwrap();
-    let socket = format!("{}/.s.PGSQL.5432", host.replace("%2F", "/"));
+    let host = host.replace("%2F", "/");
     let traffic = Arc::new(Traffic::default());
     let counted = Arc::clone(&traffic);
     tokio::spawn(async move {
         let (client, _) = listener.accept().await.unwrap();
-        let server = UnixStream::connect(socket).await.unwrap();
+        let (mut from_server, mut to_server) = dial(&host).await;
         let (mut from_client, mut to_client) = client.into_split();
-        let (mut from_server, mut to_server) = server.into_split();
-        tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        let spoke = Arc::clone(&counted);
+        tokio::spawn(async move {
+            let mut bytes = [0; 8192];
+            while let Ok(length @ 1..) = from_server.read(&mut bytes).await {
+                spoke.server_spoke.store(true, Ordering::SeqCst);
+                to_client.write_all(&bytes[..length]).await.unwrap();
+            }
+        });
         // The first message has no type.
         let mut message = with_length(&mut from_client, Vec::new()).await;
         while let Some(bytes) = message {
@@ -52,6 +61,9 @@ async fn proxy(address: &str) -> (String, Arc<Traffic>) {
             let Ok(kind) = from_client.read_u8().await else {
                 break;
             };
+            if counted.server_spoke.swap(false, Ordering::SeqCst) {
+                counted.turns.fetch_add(1, Ordering::SeqCst);
+            }
             match kind {
                 b'S' => drop(counted.round_trips.fetch_add(1, Ordering::SeqCst)),
                 b'E' => drop(counted.statements.fetch_add(1, Ordering::SeqCst)),
@@ -65,6 +77,25 @@ async fn proxy(address: &str) -> (String, Arc<Traffic>) {
         }
     });
     (format!("{before}@127.0.0.1:{port}/{database}"), traffic)
+}
+
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A socket in a folder, or a host with a port.
+async fn dial(host: &str) -> (Reader, Writer) {
+    if host.starts_with('/') {
+        let socket = format!("{host}/.s.PGSQL.5432");
+        let (reader, writer) = UnixStream::connect(socket).await.unwrap().into_split();
+        return (Box::new(reader), Box::new(writer));
+    }
+    let host = if host.contains(':') {
+        host.to_owned()
+    } else {
+        format!("{host}:5432")
+    };
+    let (reader, writer) = TcpStream::connect(host).await.unwrap().into_split();
+    (Box::new(reader), Box::new(writer))
 }
 
 /// A message with its length in front.
@@ -210,7 +241,8 @@ async fn ten_thousand_rows_are_at_most_three_statements() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_are_pipelined() {
     let (mut conn, traffic) = counted().await;
-    for round in 0..2 {
+    let turns = |traffic: &Traffic| traffic.turns.swap(0, Ordering::SeqCst);
+    for round in 0..3 {
         let mut batch = conn.audited_batch();
         for n in 0..100 {
             batch.insert(samples::table, named(&format!("{round}/{n}")));
@@ -218,7 +250,18 @@ async fn batches_are_pipelined() {
         batch.execute().await.unwrap();
         let (_, statements) = traffic.take();
         assert_eq!(statements, 102, "`BEGIN`, one for each, `COMMIT`");
+        let turns = turns(&traffic);
+        // Prepared once, they are sent while the first answers come in.
+        assert!(round == 0 || turns < 50, "{turns} turns");
     }
+    // One by one, each waits for its answer: the proxy sees it.
+    for n in 0..100 {
+        conn.audited_insert(samples::table, named(&format!("alone/{n}")))
+            .execute()
+            .await
+            .unwrap();
+    }
+    assert!(turns(&traffic) >= 100);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,7 @@ use koherent_diesel::{Audited, AuditedConnection, audited_insert, check, entries
 use uuid::Uuid;
 
 use super::engine::{Conn, Database};
-use crate::tables::{ann, fresh_name, kinds, server, under_task};
+use crate::tables::{ann, fresh_name, kinds, server, under_task, with_database};
 
 #[derive(Debug, Clone, Copy, SqlType, QueryId)]
 #[diesel(postgres_type(name = "stain"))]
@@ -265,7 +265,7 @@ async fn tables_in_schemas_and_with_quotes_in_their_names() {
     conn.batch_execute(&format!("CREATE DATABASE {name}"))
         .await
         .unwrap();
-    let address = server("KOHERENT_TEST_POSTGRES").replace("/postgres", &format!("/{name}"));
+    let address = with_database(&server("KOHERENT_TEST_POSTGRES"), &name);
     let mut bare = Conn::establish(&address).await.unwrap();
     let functions =
         include_str!("../../../migrations/postgres/2026-11-20-000000_koherent_task/up.sql");

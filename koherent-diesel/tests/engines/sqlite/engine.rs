@@ -21,11 +21,18 @@ pub const MOVES_KEYS: bool = true;
 /// Whether an upsert that changes nothing leaves no entry.
 pub const SKIPS_UNCHANGED_UPSERTS: bool = true;
 /// Whether a failed statement leaves the transaction that it was part of usable.
+/// Whether strict transactions that write the same row collide.
+pub const COLLIDES: bool = false;
 /// How many writes clients make, how many requests are cancelled, how many sequences are tried.
-pub const CLIENT_WRITES: u32 = 20000;
-pub const CANCELLATIONS: u32 = 4000;
+pub const CLIENT_WRITES: u32 = 100_000;
+/// How often a request is woken, at most, before it is cancelled: about as often as it takes to the end.
+pub const POLLS: u32 = 9;
+pub const CANCELLATIONS: u32 = 10_000;
 pub const SEQUENCES: u64 = 12;
 pub const SURVIVES_FAILURES: bool = true;
+
+/// Makes another column the key.
+pub const REPLACE_KEY: &str = "DROP TABLE samples; CREATE TABLE samples (id INTEGER NOT NULL, name TEXT PRIMARY KEY NOT NULL, note TEXT, mass DOUBLE, active BOOLEAN NOT NULL, scan BLOB, metadata TEXT, storage_code TEXT)";
 
 pub const REFUSE_BAD: &str =
     "CREATE TRIGGER refuse BEFORE INSERT ON samples_history WHEN NEW.name LIKE 'bad%'

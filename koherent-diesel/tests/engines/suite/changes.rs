@@ -302,6 +302,25 @@ async fn upserts_tell_created_from_updated() {
     assert_eq!(count(&mut conn, "samples").await, 2);
 }
 
+/// Called an insert, it is an upsert still; and it cannot move a row to another key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upserts_are_known_by_what_they_do() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    conn.audited_insert(samples::table, named("liver"))
+        .execute()
+        .await
+        .unwrap();
+    let row = (samples::id.eq(1), samples::name.eq("liver"));
+    let upsert = upsert!(row, samples::mass.eq(2.0));
+    conn.audited_insert_select(upsert).execute().await.unwrap();
+    assert_eq!(kinds(&history_of(&mut conn, 1).await), "~+");
+    let moves = upsert!(row, (samples::mass.eq(3.0), samples::id.eq(9)));
+    let error = conn.audited_upsert(moves).execute().await.unwrap_err();
+    assert_eq!(error.reason(), "KEY_CHANGED");
+    assert_eq!(kinds(&history_of(&mut conn, 1).await), "~+");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_an_upsert_leaves_alone_have_no_entry() {
     let database = Database::new().await;

@@ -10,6 +10,7 @@ use crate::tables::*;
 
 mod changes;
 mod keys;
+mod links;
 mod pools;
 mod rollback;
 mod sequences;

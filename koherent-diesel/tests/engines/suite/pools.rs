@@ -1,10 +1,12 @@
 //! Many clients over few connections, cancelled at every moment: no attribution reaches another request, no connection
 //! comes back broken, no change is there without its history.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
@@ -13,7 +15,7 @@ use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use koherent_core::Attribution;
 use koherent_diesel::{AuditedConnection, AuditedPool, Error};
 
-use super::engine::{CANCELLATIONS, CLIENT_WRITES, Conn, Database};
+use super::engine::{CANCELLATIONS, CLIENT_WRITES, Conn, Database, POLLS};
 use super::{Counted, count};
 use crate::tables::*;
 
@@ -100,19 +102,18 @@ async fn negative_control_attribution_kept_by_connections_reaches_others() {
     assert_ne!(mismatches(&mut conn).await, 0);
 }
 
-/// Polls a future so many times, then drops it. Says whether it was done.
-async fn cancelled_after<F: Future>(polls: u32, future: F) -> bool {
+/// Polls a future, each time it is woken, so many times; then drops it. Says whether it was done.
+async fn cancelled_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    for _ in 0..polls {
-        let done = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
-        if done.is_ready() {
-            return true;
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
         }
-        // What it waits for may have come meanwhile.
-        tokio::task::yield_now().await;
-    }
-    let _ = Context::from_waker(Waker::noop());
-    false
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 /// A row without its entry, or an entry without its row.
@@ -121,7 +122,9 @@ async fn torn(conn: &mut AuditedConnection<Conn>) -> i64 {
                (SELECT 1 FROM samples_history h WHERE h.id = s.id AND h.history_kind = '+')) + \
                (SELECT count(*) FROM samples_history h WHERE NOT EXISTS (SELECT 1 FROM samples s WHERE s.id = h.id)) + \
                (SELECT count(*) FROM samples s WHERE s.mass IS NOT NULL AND NOT EXISTS \
-               (SELECT 1 FROM samples_history h WHERE h.id = s.id AND h.history_kind = '~' AND h.mass = s.mass)) AS n";
+               (SELECT 1 FROM samples_history h WHERE h.id = s.id AND h.history_kind = '~' AND h.mass = s.mass)) + \
+               (SELECT count(*) FROM samples_history) - (SELECT count(*) FROM \
+               (SELECT DISTINCT id, history_kind FROM samples_history) AS d) AS n";
     let counted: Counted = diesel::sql_query(sql).get_result(conn).await.unwrap();
     counted.n
 }
@@ -139,13 +142,22 @@ async fn cancellation_storm_breaks_no_connection_and_tears_nothing() {
             })
         })
         .collect();
-    let mut cancelled = 0;
+    let mut whole = Storm::default();
     for client in clients {
-        cancelled += client.await.unwrap();
+        let one = client.await.unwrap();
+        whole.cancelled += one.cancelled;
+        whole.inside += one.inside;
+        whole.acknowledged.extend(one.acknowledged);
     }
     assert!(
-        cancelled > CANCELLATIONS / 4,
-        "only {cancelled} were cancelled"
+        whole.cancelled > CANCELLATIONS / 4,
+        "{} were cancelled",
+        whole.cancelled
+    );
+    assert!(
+        whole.inside > CANCELLATIONS / 100,
+        "{} in a transaction",
+        whole.inside
     );
 
     // Every connection of the pool works, outside of any transaction.
@@ -168,18 +180,39 @@ async fn cancellation_storm_breaks_no_connection_and_tears_nothing() {
     );
     assert_eq!(torn(&mut conn).await, 0);
     assert_eq!(mismatches(&mut conn).await, 0);
+    // What was acknowledged is there.
+    let stored: Vec<String> = samples::table
+        .select(samples::name)
+        .load(&mut conn)
+        .await
+        .unwrap();
+    let stored: HashSet<_> = stored.into_iter().collect();
+    assert!(!whole.acknowledged.is_empty());
+    for name in &whole.acknowledged {
+        assert!(stored.contains(name), "{name} was acknowledged");
+    }
+}
+
+/// What a client saw.
+#[derive(Debug, Default)]
+struct Storm {
+    cancelled: u32,
+    /// Of these, with a transaction open.
+    inside: u32,
+    acknowledged: Vec<String>,
 }
 
 async fn storm(
     pool: AuditedPool<diesel_async::pooled_connection::deadpool::Pool<Conn>>,
     client: u64,
     mut random: fastrand::Rng,
-) -> u32 {
-    let mut cancelled = 0;
+) -> Storm {
+    let mut storm = Storm::default();
     for n in 0..CANCELLATIONS / 16 {
         let name = format!("client {client} of write {n}");
         let row = (samples::name.eq(&name), samples::note.eq(&name));
         let whole = random.bool();
+        let inside = AtomicBool::new(false);
         let request = async {
             let mut conn = pool.get(user(&name)).await?;
             if whole {
@@ -187,6 +220,7 @@ async fn storm(
                 return Ok(());
             }
             conn.transaction(async |conn| {
+                inside.store(true, Ordering::Relaxed);
                 let insert = conn.audited_insert(samples::table, row);
                 let id: i64 = insert.returning(samples::id).get_result().await?;
                 let find = samples::table.find(id);
@@ -197,11 +231,42 @@ async fn storm(
             })
             .await
         };
-        if !cancelled_after(random.u32(0..24), request).await {
-            cancelled += 1;
+        match cancelled_after(random.u32(0..POLLS), request).await {
+            Some(result) => {
+                result.unwrap();
+                storm.acknowledged.push(name);
+            }
+            None => {
+                storm.cancelled += 1;
+                storm.inside += u32::from(inside.into_inner());
+            }
         }
     }
-    cancelled
+    storm
+}
+
+/// The unsafe variant: a connection with an open transaction goes to the next request. What that one writes is acknowledged,
+/// and is never there. The harness sees it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn negative_control_connection_with_an_open_transaction_loses_what_is_acknowledged() {
+    let database = Database::new().await;
+    let mut reused = database.audited(ann()).await;
+    let request = reused.transaction(async |conn| {
+        let row = (samples::name.eq("cut"), samples::note.eq("ann"));
+        conn.audited_insert(samples::table, row).execute().await?;
+        std::future::pending::<Result<(), Error>>().await
+    });
+    let cut = tokio::time::timeout(Duration::from_secs(1), request).await;
+    assert!(cut.is_err());
+    let row = (samples::name.eq("acknowledged"), samples::note.eq("ann"));
+    reused
+        .audited_insert(samples::table, row)
+        .execute()
+        .await
+        .unwrap();
+    drop(reused);
+    let mut conn = database.audited(ann()).await;
+    assert_eq!(count(&mut conn, "samples").await, 0);
 }
 
 /// The unsafe variant: change and history are two statements, each its own transaction, and the request is cancelled

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl as _;
 use koherent_diesel::{Audited, check, entries_of};
 
 use super::count;
-use super::engine::Database;
+use super::engine::{Database, REPLACE_KEY};
 use crate::tables::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +41,10 @@ async fn differences_are_named() {
         (
             "ALTER TABLE samples_history DROP COLUMN mass; ALTER TABLE samples_history ADD COLUMN mass TEXT",
             "the column `mass` of the table `samples_history` has the type `",
+        ),
+        (
+            REPLACE_KEY,
+            "the table `samples` has the primary key (name), not (id)",
         ),
         (
             "CREATE UNIQUE INDEX twice ON samples_history (name)",

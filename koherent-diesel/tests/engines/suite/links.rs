@@ -1,0 +1,80 @@
+//! Join tables: what was put together and taken apart, seen from both ends.
+
+use diesel::ExpressionMethods as _;
+use diesel_async::SimpleAsyncConnection as _;
+use koherent_diesel::{Audited, LinkKind, links_of};
+
+use super::engine::{Backend, Database};
+use crate::tables::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_are_recorded_with_both_ends() {
+    let database = Database::new().await;
+    let mut conn = database.audited(under_task("task-a")).await;
+    conn.batch_execute(
+        "CREATE TABLE sample_tags (sample_id BIGINT NOT NULL, tag_id BIGINT NOT NULL, weight INT, PRIMARY KEY (sample_id, tag_id))",
+    )
+    .await
+    .unwrap();
+    let ddl = sample_tags::table::history_ddl::<Backend>();
+    conn.batch_execute(&ddl).await.unwrap();
+    let rows: Vec<_> = [(1, 7), (1, 8), (2, 7)]
+        .map(|(sample, tag)| {
+            (
+                sample_tags::sample_id.eq(sample),
+                sample_tags::tag_id.eq(tag),
+            )
+        })
+        .into();
+    conn.audited_insert(sample_tags::table, rows)
+        .execute()
+        .await
+        .unwrap();
+    use diesel::QueryDsl as _;
+    conn.audited_update(sample_tags::table.find((1, 8)), sample_tags::weight.eq(3))
+        .execute()
+        .await
+        .unwrap();
+    conn.audited_delete(sample_tags::table.find((1, 7)))
+        .reason("mistaken")
+        .execute()
+        .await
+        .unwrap();
+
+    let of_sample = links_of(sample_tags::table, samples::table, 1)
+        .load(&mut conn)
+        .await
+        .unwrap();
+    let said: Vec<_> = of_sample
+        .iter()
+        .map(|link| {
+            let [sample, tag] = &link.ends;
+            assert_eq!((sample.table, tag.table), ("samples", "tags"));
+            assert_eq!(sample.key.as_ref().unwrap().text(), "1");
+            (link.kind, tag.key.as_ref().unwrap().text())
+        })
+        .collect();
+    let expected = [
+        (LinkKind::Disassociate, "7".to_owned()),
+        (LinkKind::Update, "8".to_owned()),
+        (LinkKind::Associate, "8".to_owned()),
+        (LinkKind::Associate, "7".to_owned()),
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(of_sample[0].entry.reason.as_deref(), Some("mistaken"));
+    assert_eq!(
+        of_sample[0].entry.task.as_ref().unwrap().task.task_id,
+        "task-a"
+    );
+    // An update is compared with the entry of its own link, not with its neighbour's.
+    let changes = &of_sample[1].entry.changes;
+    assert_eq!((changes.len(), changes[0].field), (1, "weight"));
+
+    let of_tag = links_of(sample_tags::table, tags::table, 7)
+        .limit(2)
+        .load(&mut conn)
+        .await
+        .unwrap();
+    let kinds: Vec<_> = of_tag.iter().map(|link| link.kind).collect();
+    assert_eq!(kinds, [LinkKind::Disassociate, LinkKind::Associate]);
+}
