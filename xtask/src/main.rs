@@ -64,7 +64,19 @@ fn test() -> Result<()> {
     cargo(
         &["test", "--workspace", "--all-features", "--no-fail-fast"],
         &environment,
-    )
+    )?;
+    // With all features the lab is built for SQLite.
+    let lab = [
+        "test",
+        "--package",
+        "lab",
+        "--no-default-features",
+        "--features",
+        "postgres",
+        "--test",
+        "story",
+    ];
+    cargo(&lab, &environment)
 }
 
 fn bench() -> Result<()> {

@@ -326,3 +326,55 @@ async fn tables_in_schemas_and_with_quotes_in_their_names() {
     assert_eq!(kinds(&entries), "~+");
     assert_eq!(entries[0].changes[0].field, "count");
 }
+
+/// A key that is not named, and changes all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_triggers_change_are_refused() {
+    use crate::tables::{named, samples};
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    conn.audited_insert(samples::table, named("a"))
+        .execute()
+        .await
+        .unwrap();
+    conn.batch_execute(
+        "CREATE FUNCTION moves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := NEW.id + 10; RETURN NEW; END $$;
+         CREATE TRIGGER moves BEFORE UPDATE ON samples FOR EACH ROW EXECUTE FUNCTION moves();",
+    )
+    .await
+    .unwrap();
+    let error = conn
+        .audited_update(samples::table, samples::note.eq("x"))
+        .execute()
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), "KEY_CHANGED", "{error:?}");
+    let entries = entries_of(samples::table, 1).load(&mut conn).await.unwrap();
+    assert_eq!(kinds(&entries), "+");
+}
+
+/// A type that is made anew has another number; the one that a rolled back transaction made is not remembered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn types_that_are_made_anew_are_found_again() {
+    let mut conn = with_slides(ann()).await;
+    let new = slide(Staining::He);
+    let insert = conn.audited_insert(slides::table, &new);
+    insert.execute().await.unwrap();
+    conn.batch_execute(
+        "DROP TABLE slides, slides_history; DROP TYPE stain; CREATE TYPE stain AS ENUM ('he', 'pas');
+         CREATE TABLE slides (
+             code uuid PRIMARY KEY, stain stain NOT NULL, earlier stain[] NOT NULL, labels text[] NOT NULL,
+             thickness numeric(30, 12) NOT NULL, settings jsonb NOT NULL, raw json, cut_on date NOT NULL,
+             stained_at timestamp NOT NULL, scanned_at timestamptz, checksum bytea, ratio real
+         );",
+    )
+    .await
+    .unwrap();
+    let ddl = slides::table::history_ddl::<Pg>();
+    conn.batch_execute(&ddl).await.unwrap();
+    // The first attempt fails on what is remembered, and forgets it.
+    let first = conn.audited_insert(slides::table, &new).execute().await;
+    assert!(first.is_err());
+    let second = conn.audited_insert(slides::table, &new).execute().await;
+    assert_eq!(second.unwrap(), 1);
+}

@@ -217,6 +217,49 @@ async fn failed_change_inside_a_transaction() {
     );
 }
 
+/// Where the database undoes more than the statement that failed, a transaction that swallows the failure must not look
+/// committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swallowed_failures_are_not_committed_unseen() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    let committed = conn
+        .transaction(async |conn| {
+            conn.audited_insert(samples::table, named("a"))
+                .execute()
+                .await?;
+            let twice = conn
+                .audited_insert(samples::table, named("a"))
+                .execute()
+                .await;
+            assert!(twice.is_err());
+            Ok::<_, Error>(())
+        })
+        .await;
+    let kept = i64::from(SURVIVES_FAILURES);
+    assert_eq!(committed.is_ok(), SURVIVES_FAILURES, "{committed:?}");
+    assert_eq!(count(&mut conn, "samples").await, kept);
+    assert_eq!(count(&mut conn, "samples_history").await, kept);
+    // The connection is as good as before, and so is a savepoint around what fails.
+    conn.transaction(async |conn| {
+        conn.audited_insert(samples::table, named("b"))
+            .execute()
+            .await?;
+        let twice = conn
+            .transaction(async |conn| {
+                conn.audited_insert(samples::table, named("b"))
+                    .execute()
+                    .await
+            })
+            .await;
+        assert!(twice.is_err());
+        Ok::<_, Error>(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(count(&mut conn, "samples_history").await, kept + 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_tables_are_named_with_what_to_do() {
     let database = Database::new().await;

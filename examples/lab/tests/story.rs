@@ -1,0 +1,267 @@
+//! What people do in the lab, over HTTP, on the engine that it is built for: samples, measurements and tags, each with its
+//! provenance.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// A lab that is stopped when the value goes, with a database of its own.
+struct Lab {
+    server: Child,
+    address: String,
+    database: String,
+    folder: tempfile::TempDir,
+    http: reqwest::Client,
+    access: String,
+    task: String,
+}
+
+fn command(folder: &Path, database: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("RUST_LOG", "error")
+        .args(["--database-url", database])
+        .stdin(Stdio::null());
+    command
+}
+
+#[cfg(feature = "sqlite")]
+async fn new_database() -> String {
+    std::future::ready("story.db".to_owned()).await
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn new_database() -> String {
+    use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let server = std::env::var("KOHERENT_TEST_POSTGRES")
+        .expect("KOHERENT_TEST_POSTGRES is set: run `cargo xtask test`");
+    let mut admin = AsyncPgConnection::establish(&server).await.unwrap();
+    let name = format!(
+        "lab_{}_{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
+    admin
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
+    let (place, options) = server
+        .split_once('?')
+        .map_or((&*server, String::new()), |(place, options)| {
+            (place, format!("?{options}"))
+        });
+    let (host, _) = place.rsplit_once('/').unwrap();
+    format!("{host}/{name}{options}")
+}
+
+impl Lab {
+    async fn start() -> Self {
+        let database = new_database().await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = command(folder.path(), &database)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(server.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        // What it says later must not block it.
+        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        let address = line
+            .split("http://")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{line:?}"));
+        let address = address.split('/').next().unwrap().to_owned();
+        let mint = |arguments: &[&str]| {
+            let output = command(folder.path(), &database)
+                .arg("token")
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let access = mint(&["access"]);
+        let task = mint(&["task", "story"]);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            server,
+            address,
+            database,
+            folder,
+            http,
+            access,
+            task,
+        }
+    }
+
+    async fn post(&self, query: &str) -> Value {
+        let request = self
+            .http
+            .post(format!("http://{}/graphql", self.address))
+            .bearer_auth(&self.access)
+            .header("Rekuest-Task", &self.task)
+            .json(&json!({ "query": query }));
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn data(&self, query: &str) -> Value {
+        let mut body = self.post(query).await;
+        assert_eq!(body["errors"], Value::Null, "{body}");
+        body["data"].take()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_are_measured_and_tagged_and_all_of_it_has_its_provenance() {
+    let lab = Lab::start().await;
+    let created = lab
+        .data(r#"mutation { createSamples(inputs: [{name: "liver", mass: 3.5, metadata: "{\"stain\": \"HE\"}"}, {name: "heart", owner: "bob"}]) { id name owner } }"#)
+        .await;
+    let [liver, heart] = &created["createSamples"].as_array().unwrap()[..] else {
+        panic!("{created}")
+    };
+    assert_eq!(
+        (&liver["owner"], &heart["owner"]),
+        (&json!("ann"), &json!("bob"))
+    );
+    let id = liver["id"].as_str().unwrap();
+
+    let measured = lab
+        .data(&format!(
+            r#"mutation {{ addMeasurement(sampleId: "{id}", kind: "thickness", value: 4.5, unit: "µm") {{
+                value unit provenance {{ kind task {{ taskId }} effectiveChanges {{ field newValue }} }} }} }}"#
+        ))
+        .await;
+    let measured = &measured["addMeasurement"];
+    assert_eq!(
+        (&measured["value"], &measured["unit"]),
+        (&json!(4.5), &json!("µm"))
+    );
+    assert_eq!(measured["provenance"][0]["kind"], "CREATE");
+    assert_eq!(measured["provenance"][0]["task"]["taskId"], "story");
+
+    for label in ["stained", "urgent", "stained"] {
+        lab.data(&format!(
+            r#"mutation {{ tagSample(id: "{id}", label: "{label}") {{ id }} }}"#
+        ))
+        .await;
+    }
+    let other = heart["id"].as_str().unwrap();
+    lab.data(&format!(
+        r#"mutation {{ tagSample(id: "{other}", label: "urgent") {{ id }} }}"#
+    ))
+    .await;
+    lab.data(&format!(
+        r#"mutation {{ untagSample(id: "{id}", label: "urgent") {{ id }} }}"#
+    ))
+    .await;
+    let shown = lab
+        .data(&format!(
+            r#"{{ sample(id: "{id}") {{ metadata tags {{ label provenance {{ kind }} }} measurements {{ kind }}
+                provenance {{ kind user {{ sub }} }} }} }}"#
+        ))
+        .await;
+    let sample = &shown["sample"];
+    assert_eq!(
+        sample["tags"],
+        json!([{"label": "stained", "provenance": [{"kind": "CREATE"}]}])
+    );
+    assert_eq!(sample["measurements"], json!([{"kind": "thickness"}]));
+    assert_eq!(
+        sample["provenance"],
+        json!([{"kind": "CREATE", "user": {"sub": "ann"}}])
+    );
+    let metadata: Value = serde_json::from_str(sample["metadata"].as_str().unwrap()).unwrap();
+    assert_eq!(metadata, json!({"stain": "HE"}));
+
+    let gone = lab
+        .data(&format!(
+            r#"mutation {{ deleteSample(id: "{id}", reason: "broken") {{ deleted tags {{ label }} measurements {{ kind }}
+                provenance {{ kind reason transaction }} }} }}"#
+        ))
+        .await;
+    let gone = &gone["deleteSample"];
+    assert_eq!(gone["deleted"], true);
+    assert_eq!(
+        (&gone["tags"], &gone["measurements"]),
+        (&json!([]), &json!([]))
+    );
+    assert_eq!(gone["provenance"][0]["reason"], "broken");
+    let nobody = lab
+        .post(&format!(
+            r#"mutation {{ tagSample(id: "{id}", label: "late") {{ id }} }}"#
+        ))
+        .await;
+    assert_eq!(nobody["errors"][0]["extensions"]["code"], "NOT_FOUND");
+    let kept = lab
+        .data(&format!(
+            r#"{{ sample(id: "{other}") {{ tags {{ label }} }} }}"#
+        ))
+        .await;
+    assert_eq!(kept["sample"]["tags"], json!([{"label": "urgent"}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_samples_are_created_at_once_and_too_many_are_refused() {
+    let lab = Lab::start().await;
+    let created = lab
+        .data("mutation { createSamples(count: 10000) { name } }")
+        .await;
+    let names = created["createSamples"].as_array().unwrap();
+    assert_eq!(
+        (names.len(), &names[9999]["name"]),
+        (10_000, &json!("sample 10000"))
+    );
+    for (arguments, reason) in [
+        ("count: 10001", "TOO_MANY_SAMPLES"),
+        ("count: 2147483647", "TOO_MANY_SAMPLES"),
+        ("count: -1", "TOO_MANY_SAMPLES"),
+        ("count: 1, inputs: []", "COUNT_OR_INPUTS"),
+    ] {
+        let refused = lab
+            .post(&format!(
+                "mutation {{ createSamples({arguments}) {{ id }} }}"
+            ))
+            .await;
+        assert_eq!(
+            refused["errors"][0]["extensions"]["reason"], reason,
+            "{refused}"
+        );
+    }
+    let none = lab
+        .data("mutation { createSamples(inputs: []) { id } }")
+        .await;
+    assert_eq!(none["createSamples"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_tells_its_story() {
+    let lab = Lab::start().await;
+    let output = command(lab.folder.path(), &lab.database)
+        .args(["--listen", &lab.address, "demo"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(said.contains("DELETE by robot-7"), "{said}");
+}
