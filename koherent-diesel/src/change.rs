@@ -195,7 +195,7 @@ pub(crate) fn assigns_key(clause: &str, table: &TrackedTable) -> bool {
             })
         })
     };
-    table.key.iter().any(|key| assigns(key))
+    table.key.iter().any(assigns)
 }
 
 /// Whether a rendered `SET …` names a column of the key: it may then change it. It may also only read it, which costs a

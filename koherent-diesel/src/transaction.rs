@@ -216,27 +216,39 @@ impl<'c, C: Driver, M> TransactionBuilder<'c, C, M> {
     }
 }
 
-impl<C: Driver<Backend: IsolationLevels>, M> TransactionBuilder<'_, C, M> {
+impl<C: Driver, M> TransactionBuilder<'_, C, M> {
     /// Each statement sees what was committed before it.
-    pub const fn read_committed(mut self) -> Self {
+    pub const fn read_committed(mut self) -> Self
+    where
+        C::Backend: IsolationLevels,
+    {
         self.options.isolation = Some(Isolation::ReadCommitted);
         self
     }
 
     /// All statements see what was committed before the first.
-    pub const fn repeatable_read(mut self) -> Self {
+    pub const fn repeatable_read(mut self) -> Self
+    where
+        C::Backend: IsolationLevels,
+    {
         self.options.isolation = Some(Isolation::RepeatableRead);
         self
     }
 
     /// As if transactions ran one after the other. Give it some [`attempts`](Self::attempts).
-    pub const fn serializable(mut self) -> Self {
+    pub const fn serializable(mut self) -> Self
+    where
+        C::Backend: IsolationLevels,
+    {
         self.options.isolation = Some(Isolation::Serializable);
         self
     }
 
     /// Refuses changes.
-    pub const fn read_only(mut self) -> Self {
+    pub const fn read_only(mut self) -> Self
+    where
+        C::Backend: IsolationLevels,
+    {
         self.options.read_only = true;
         self
     }

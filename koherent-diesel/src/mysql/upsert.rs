@@ -95,6 +95,7 @@ async fn told_apart(
     table: &TrackedTable,
     created: Vec<Key>,
 ) -> Result<(Vec<Key>, Vec<Key>), Error> {
+    let columns: Vec<_> = table.key_in_history().collect();
     let mut alive: HashMap<Key, bool> = HashMap::new();
     for keys in created.chunks(keys_per_statement(table, MAX_BINDS)) {
         let mut sql = Sql::new();
@@ -103,7 +104,7 @@ async fn told_apart(
             .push(", `history_kind` = '-' FROM ")
             .table(table.history);
         sql.push(" WHERE ");
-        push_filter(&mut sql, table.key_in_history().collect(), keys.to_vec());
+        push_filter(&mut sql, &columns, keys.to_vec());
         sql.push(" ORDER BY `history_id` LOCK IN SHARE MODE");
         for_each_row(connection, &sql, &mut |row| {
             let key = values(row, 0, table.key.len());

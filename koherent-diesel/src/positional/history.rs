@@ -140,16 +140,16 @@ pub(crate) fn push_key_filter<DB: Positional>(
     table: &TrackedTable,
     keys: Vec<Key<DB>>,
 ) {
-    push_filter(sql, table.key.clone(), keys);
+    push_filter(sql, &table.key, keys);
 }
 
 /// The same, of columns that hold the key elsewhere.
 pub(crate) fn push_filter<DB: Positional>(
     sql: &mut Sql<DB>,
-    columns: Vec<&'static str>,
+    columns: &[&'static str],
     keys: Vec<Key<DB>>,
 ) {
-    match (&columns[..], keys.len()) {
+    match (columns, keys.len()) {
         (key, 1) => {
             for (at, (column, value)) in key.iter().zip(keys.into_iter().flatten()).enumerate() {
                 if at > 0 {

@@ -122,7 +122,7 @@ impl Composer<'_> {
         self.begin_old(&mut sql, filter);
         self.new_of_old(&mut sql, "k_changed, k_moved, ");
         self.set(&mut sql, changes);
-        self.from_old(&mut sql);
+        self.join_old(&mut sql);
         // As records, they are compared byte by byte.
         let mut changed = Sql::new();
         changed.push("CAST(ROW(");
@@ -159,7 +159,7 @@ impl Composer<'_> {
         let was: String = (0..count).map(|at| format!("k_w{at}, ")).collect();
         self.new_of_old(&mut sql, &was);
         self.set(&mut sql, changes);
-        self.from_old(&mut sql);
+        self.join_old(&mut sql);
         self.returning(&mut sql, &was.replace("k_w", "k_old.k_o"));
         let same = |one: &str, other: &str| -> String {
             let pairs = keys.iter().map(|at| format!("{one}{at} = {other}{at}"));
@@ -226,7 +226,7 @@ impl Composer<'_> {
     }
 
     /// ` FROM k_old WHERE` it is the same row.
-    fn from_old(&self, sql: &mut Sql) {
+    fn join_old(&self, sql: &mut Sql) {
         sql.push(" FROM k_old WHERE ");
         let keys = self.table.key.iter().zip(self.table.key_positions());
         for (at, (key, position)) in keys.enumerate() {

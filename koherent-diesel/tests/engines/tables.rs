@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use diesel::prelude::*;
 use koherent_core::mint::TokenBuilder;
 use koherent_core::testing::test_issuer;
-use koherent_core::{Attribution, HistoryEntry, Principal};
+use koherent_core::{Attribution, Clock as _, HistoryEntry, Principal, SystemClock};
 
 koherent_diesel::audited_table! {
     samples => samples_history (id) {
@@ -121,6 +121,10 @@ pub fn named(name: &str) -> NewSample {
         name: name.into(),
         ..NewSample::default()
     }
+}
+
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    SystemClock.now().into()
 }
 
 pub fn ann() -> Attribution {

@@ -60,7 +60,6 @@ pub fn key_name(url: &str) -> Result<String> {
 /// # Errors
 ///
 /// Where it cannot be opened, migrated, or differs from the declarations; the message says what to do.
-#[expect(clippy::unused_async, reason = "other engines wait for their server")]
 pub async fn open(url: &str) -> Result<LabPool> {
     let file = key_name(url)?;
     let mut connection = SqliteConnection::establish(&file).with_context(|| {

@@ -106,7 +106,7 @@ async fn with_slides(attribution: koherent_core::Attribution) -> AuditedConnecti
 fn slide(stain: Staining) -> Slide {
     let moment = DateTime::from_timestamp_micros(1_763_721_600_123_456).unwrap();
     Slide {
-        code: Uuid::now_v7(),
+        code: Uuid::from_u128(fastrand::u128(..)),
         stain,
         earlier: vec![Staining::Pas, stain],
         labels: vec![Some("a, \"b\"".to_owned()), None],

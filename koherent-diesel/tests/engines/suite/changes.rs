@@ -42,7 +42,7 @@ async fn create_rename_and_delete_leave_three_entries() {
         assert_eq!(entry.transaction.get_version_num(), 7);
     }
     assert!(entries[0].date >= entries[1].date && entries[1].date >= entries[2].date);
-    let age = chrono::Utc::now() - entries[0].date;
+    let age = now() - entries[0].date;
     assert!(age.num_seconds().abs() < 60, "the date is in UTC: {age}");
     assert_ne!(entries[0].transaction, entries[1].transaction);
     assert_eq!(entries[1].reason.as_deref(), Some("mislabelled"));

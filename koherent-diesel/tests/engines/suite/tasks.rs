@@ -68,7 +68,7 @@ async fn task_row_comes_with_the_first_recorded_change_and_only_then() {
     let record = entry.task.as_ref().unwrap();
     assert_eq!(record.task, **conn.attribution().task().unwrap());
     assert_eq!(record.organization.as_ref().unwrap(), "bio");
-    let age = chrono::Utc::now() - record.created_at;
+    let age = now() - record.created_at;
     assert!(age.num_seconds().abs() < 60, "the date is in UTC: {age}");
 }
 
