@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::schema::TASK_COLUMNS;
 
-/// What an attribution says, as text: the values of [`ATTRIBUTION_COLUMNS`] behind kind and date.
+/// What an attribution says, as text: the values of [`ATTRIBUTION_COLUMNS`](crate::schema::ATTRIBUTION_COLUMNS) behind kind and date.
 pub(crate) fn stamped(attribution: &Attribution, transaction: Uuid) -> [Option<String>; 7] {
     let owned = |text: &str| text.to_owned();
     [

@@ -10,7 +10,7 @@ use crate::table::TrackedTable;
 
 /// What is stamped on every entry of one change.
 pub(crate) struct Stamp<DB: Positional> {
-    /// The date, then [`stamped`]: `?` and a value, or an expression of the engine's.
+    /// The date, then [`stamped`](crate::stamp::stamped): `?` and a value, or an expression of the engine's.
     pub(crate) date: Sql<DB>,
     pub(crate) values: Vec<DB::Value>,
 }
