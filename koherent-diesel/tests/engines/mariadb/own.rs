@@ -199,3 +199,44 @@ async fn without_insert_returning_keys_are_those_the_server_made() {
     let count: i64 = samples::table.count().get_result(&mut conn).await.unwrap();
     assert_eq!(count, 3, "nothing of what was refused is there");
 }
+
+/// Each way to begin a transaction begins one; one that only reads refuses changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_are_begun_as_they_are_asked_for() {
+    use crate::tables::{named, samples};
+    use koherent_diesel::Error;
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    for (level, shown) in ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+        .into_iter()
+        .enumerate()
+    {
+        let begun = conn.build_transaction();
+        let begun = match level {
+            0 => begun.read_committed(),
+            1 => begun.repeatable_read(),
+            _ => begun.serializable(),
+        };
+        let isolation: String = begun
+            .run(async |conn| {
+                conn.audited_insert(samples::table, named(shown))
+                    .execute()
+                    .await?;
+                let sql = diesel::dsl::sql::<diesel::sql_types::Text>("(SELECT trx_isolation_level FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID())");
+                let isolation = diesel_async::RunQueryDsl::get_result(diesel::select(sql), conn);
+                Ok::<_, Error>(isolation.await?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(isolation, shown);
+    }
+    let error = conn
+        .build_transaction()
+        .read_only()
+        .run(async |conn| conn.audited_delete(samples::table).execute().await)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().to_lowercase().contains("read"), "{error}");
+    let kept = conn.audited_delete(samples::table).execute().await;
+    assert_eq!(kept.unwrap(), 3);
+}

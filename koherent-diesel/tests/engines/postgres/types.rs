@@ -378,3 +378,46 @@ async fn types_that_are_made_anew_are_found_again() {
     let second = conn.audited_insert(slides::table, &new).execute().await;
     assert_eq!(second.unwrap(), 1);
 }
+
+/// Each way to begin a transaction begins one; one that only reads refuses changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_are_begun_as_they_are_asked_for() {
+    use crate::tables::{named, samples};
+    use koherent_diesel::Error;
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    for (level, shown) in ["read committed", "repeatable read", "serializable"]
+        .into_iter()
+        .enumerate()
+    {
+        let begun = conn.build_transaction();
+        let begun = match level {
+            0 => begun.read_committed(),
+            1 => begun.repeatable_read(),
+            _ => begun.serializable(),
+        };
+        let isolation: String = begun
+            .run(async |conn| {
+                conn.audited_insert(samples::table, named(shown))
+                    .execute()
+                    .await?;
+                let sql = diesel::dsl::sql::<diesel::sql_types::Text>(
+                    "current_setting('transaction_isolation')",
+                );
+                let isolation = diesel_async::RunQueryDsl::get_result(diesel::select(sql), conn);
+                Ok::<_, Error>(isolation.await?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(isolation, shown);
+    }
+    let error = conn
+        .build_transaction()
+        .read_only()
+        .run(async |conn| conn.audited_delete(samples::table).execute().await)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().to_lowercase().contains("read"), "{error}");
+    let kept = conn.audited_delete(samples::table).execute().await;
+    assert_eq!(kept.unwrap(), 3);
+}

@@ -150,4 +150,11 @@ macro_rules! strict {
     };
 }
 
-pub(crate) use {leave, strict, upsert};
+/// A transaction that takes its locks as it goes, where the engine can.
+macro_rules! begun {
+    ($transaction:expr) => {
+        $transaction.immediate()
+    };
+}
+
+pub(crate) use {begun, leave, strict, upsert};

@@ -163,6 +163,19 @@ async fn all_forms_of_targets_and_changes_are_taken() {
         .await
         .unwrap();
     assert_eq!((row.name.as_str(), row.note.as_deref()), ("A", None));
+    // As `save_changes` does: the whole row is the change, and the row is found by its key.
+    let mut whole = row.clone();
+    whole.mass = Some(9.5);
+    let saved: Sample = conn
+        .audited_update(&whole, &whole)
+        .get_result()
+        .await
+        .unwrap();
+    assert_eq!(saved, whole);
+    let entry = &history_of(&mut conn, 1).await[0];
+    assert_eq!((entry.changes.len(), entry.changes[0].field), (1, "mass"));
+    let back = conn.audited_update(samples::table.find(1), samples::mass.eq(None::<f64>));
+    back.execute().await.unwrap();
     let boxed: Box<dyn BoxableExpression<samples::table, Backend, SqlType = Bool>> =
         Box::new(samples::name.eq("b"));
     let changes = (samples::note.eq("x"), samples::mass.eq(2.0));
@@ -184,7 +197,7 @@ async fn all_forms_of_targets_and_changes_are_taken() {
         .unwrap();
     assert_eq!(rest.len(), 5);
     assert_eq!(count(&mut conn, "samples").await, 0);
-    assert_eq!(count(&mut conn, "samples_history").await, 8 + 1 + 1 + 2 + 8);
+    assert_eq!(count(&mut conn, "samples_history").await, 8 + 3 + 1 + 2 + 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -70,6 +70,32 @@ async fn links_are_recorded_with_both_ends() {
     let changes = &of_sample[1].entry.changes;
     assert_eq!((changes.len(), changes[0].field), (1, "weight"));
 
+    // A filter may look at other tables.
+    use diesel::dsl::{exists, not};
+    conn.audited_insert(
+        samples::table,
+        vec![named("one"), named("two"), named("three")],
+    )
+    .execute()
+    .await
+    .unwrap();
+    let tagged = sample_tags::table.filter(sample_tags::sample_id.eq(samples::id));
+    let touched = conn
+        .audited_update(
+            samples::table.filter(exists(tagged)),
+            samples::note.eq("tagged"),
+        )
+        .execute()
+        .await;
+    assert_eq!(touched.unwrap(), 2);
+    let tagged = sample_tags::table.filter(sample_tags::sample_id.eq(samples::id));
+    let gone = conn
+        .audited_delete(samples::table.filter(not(exists(tagged))))
+        .returning(samples::name)
+        .get_results::<String>()
+        .await;
+    assert_eq!(gone.unwrap(), ["three"]);
+
     let of_tag = links_of(sample_tags::table, tags::table, 7)
         .limit(2)
         .load(&mut conn)

@@ -65,7 +65,7 @@ async fn differences_are_named() {
 async fn wide_tables() {
     let database = Database::new().await;
     let mut conn = database.audited(ann()).await;
-    let row = (wide::c01.eq(1), wide::c52.eq(52));
+    let row = (wide::c01.eq(1), wide::c52.eq(52), wide::c57.eq(57));
     conn.audited_insert(wide::table, row)
         .execute()
         .await

@@ -7,7 +7,7 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use koherent_diesel::{Error, Retryable as _};
 
-use super::engine::{COLLIDES, Database, REFUSE_BAD, strict};
+use super::engine::{COLLIDES, Database, REFUSE_BAD, begun, strict};
 use super::{count, history_of};
 use crate::tables::*;
 
@@ -61,6 +61,47 @@ async fn transactions_that_collide_are_run_again() {
     let attempts = AtomicU32::load(&attempts, Ordering::Relaxed);
     // SQLite's write lock lets one begin after the other.
     assert_eq!(attempts > 8, COLLIDES, "{attempts} attempts");
+}
+
+/// Two transactions that take the same rows in opposite order: the database lets one of them go, and it is run again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deadlocks_are_run_again() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    conn.audited_insert(samples::table, vec![named("a"), named("b")])
+        .execute()
+        .await
+        .unwrap();
+    let pool = database.pool(2);
+    let writers: Vec<_> = [[1, 2], [2, 1]]
+        .into_iter()
+        .enumerate()
+        .map(|(n, order)| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                let mut conn = pool.get(user(&format!("user-{n}"))).await?;
+                let transaction = begun!(conn.transaction_with_retry());
+                transaction
+                    .run(async |conn| {
+                        for id in order {
+                            let note = samples::note.eq(format!("by {n}"));
+                            conn.audited_update(samples::table.find(id), note)
+                                .execute()
+                                .await?;
+                            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                        }
+                        Ok::<_, Error>(())
+                    })
+                    .await
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+    for id in [1, 2] {
+        assert_eq!(kinds(&history_of(&mut conn, id).await), "~~+");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
