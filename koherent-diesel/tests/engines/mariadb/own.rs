@@ -222,6 +222,8 @@ async fn transactions_are_begun_as_they_are_asked_for() {
                 conn.audited_insert(samples::table, named(shown))
                     .execute()
                     .await?;
+                // The server looks at its transactions anew after a tenth of a second.
+                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
                 let sql = diesel::dsl::sql::<diesel::sql_types::Text>("(SELECT trx_isolation_level FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID())");
                 let isolation = diesel_async::RunQueryDsl::get_result(diesel::select(sql), conn);
                 Ok::<_, Error>(isolation.await?)
