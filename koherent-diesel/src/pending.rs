@@ -22,7 +22,8 @@ use crate::table::{Audited, TrackedTable};
 /// An audited statement on its connection: say how it is to run, then run it.
 ///
 /// The change, its history and the task's row are one transaction, and on PostgreSQL one statement. Whatever fails, all
-/// of it is rolled back.
+/// of it is rolled back. Inside an open transaction that is a savepoint; on PostgreSQL, as always there, a statement that
+/// fails takes the transaction with it, unless it stands in one of its own inside.
 ///
 /// On a blocking connection the results are values; on an async one, futures.
 #[must_use = "nothing is changed until it is executed"]

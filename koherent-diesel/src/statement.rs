@@ -388,8 +388,8 @@ impl<S> Unattributed<S> {
 
 /// A statement that knows whose change it is, and runs on a connection that does not.
 ///
-/// Each runs in a transaction of its own, or in a savepoint of the one that is open. On a bare connection each has a
-/// transaction id of its own; an [`AuditedConnection`](crate::AuditedConnection) gives those of one transaction the same.
+/// Each runs in a transaction of its own, or as part of the one that is open. On a bare connection each has a transaction
+/// id of its own; an [`AuditedConnection`](crate::AuditedConnection) gives those of one transaction the same.
 #[derive(Debug)]
 #[must_use = "nothing is changed until it is executed"]
 pub struct Attributed<S> {

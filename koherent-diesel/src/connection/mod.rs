@@ -52,6 +52,9 @@ use crate::transaction::{ATTEMPTS, TransactionBuilder};
 /// # }
 /// ```
 ///
+/// Where a statement fails and the database undoes more than the statement (PostgreSQL, or a deadlock on MariaDB), the
+/// transaction cannot be committed any more: its commit rolls back and fails, also if the statement's error was swallowed.
+///
 /// As with every Diesel connection, the future of a transaction that is dropped half-way leaves the transaction open: drop
 /// the connection as well. A pool of [`AuditedPool`](crate::AuditedPool) closes such a connection when it comes back.
 ///
