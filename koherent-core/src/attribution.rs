@@ -65,7 +65,14 @@ enum Who {
 }
 
 /// The keys of a context that only Koherent sets.
-const OUR_KEYS: [&str; 4] = ["issuer", "system", "impersonator", "correlation_id"];
+const OUR_KEYS: [&str; 6] = [
+    "issuer",
+    "system",
+    "impersonator",
+    "correlation_id",
+    "captured",
+    "database_role",
+];
 
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

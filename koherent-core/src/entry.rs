@@ -53,3 +53,18 @@ pub struct HistoryEntry {
     /// The effective changes, in the order of the declared columns.
     pub changes: Vec<FieldChange>,
 }
+
+impl HistoryEntry {
+    /// The kind of statement that went past the audit and was captured by the database, `INSERT`, `UPDATE`, `DELETE` or
+    /// `TRUNCATE`; `None` where the change was audited.
+    #[must_use]
+    pub fn captured(&self) -> Option<&str> {
+        self.context.as_ref()?.get("captured")?.as_str()
+    }
+
+    /// The database role whose statement was captured, where it was and the database has roles.
+    #[must_use]
+    pub fn database_role(&self) -> Option<&str> {
+        self.context.as_ref()?.get("database_role")?.as_str()
+    }
+}

@@ -24,6 +24,10 @@ pub(crate) struct Stored {
     pub(crate) unique: Vec<String>,
     /// The columns of its primary key.
     pub(crate) key: Vec<String>,
+    /// Its triggers, and the tables that only its guard needs.
+    pub(crate) parts: Vec<String>,
+    /// Its row in `koherent_table`, where it is guarded: the policy, and the kept columns as JSON.
+    pub(crate) guard: Option<(String, String)>,
     /// What else the engine has against it.
     pub(crate) unfit: Vec<String>,
 }
@@ -50,8 +54,8 @@ impl Catalog {
         Self { tables }
     }
 
-    /// Adds a fact: the number of a table in [`wanted`], `column`, `key`, `unique` or `unfit`, a name; and of columns the type,
-    /// `1` where it can be null, and `1` where it numbers rows.
+    /// Adds a fact: the number of a table in [`wanted`], `column`, `key`, `unique`, `part`, `guard` or `unfit`, a name; of
+    /// columns the type, `1` where it can be null, and `1` where it numbers rows; of guards the kept columns.
     pub(crate) fn add(&mut self, fact: [Option<String>; 6]) {
         let [table, what, name, declared, nullable, numbers] = fact;
         let table = table.and_then(|table| table.parse::<usize>().ok());
@@ -70,6 +74,8 @@ impl Catalog {
             }
             Some("unique") => table.unique.push(name),
             Some("key") => table.key.push(name),
+            Some("part") => table.parts.push(name),
+            Some("guard") => table.guard = Some((name, declared.unwrap_or_default())),
             _ => table.unfit.push(name),
         }
     }

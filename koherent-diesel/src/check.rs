@@ -7,6 +7,7 @@ use crate::driver::Driver;
 use crate::driver::sealed::Ours;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::guard::Policy;
 use crate::reading::Reading;
 use crate::schema::{ATTRIBUTION_COLUMNS, TASK_COLUMNS};
 use crate::table::{Name, TrackedTable};
@@ -93,6 +94,31 @@ pub enum Difference {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A guarded table lacks a part of its guard, or its history table lacks what keeps it from being changed; or it is
+    /// disabled.
+    #[error(
+        "the table `{table}` is not guarded: `{part}` is missing or disabled. Create it anew with the command `koherent \
+         migration generate`, or with what `guard_ddl` and `history_ddl` write"
+    )]
+    Unguarded {
+        /// The table.
+        table: String,
+        /// The trigger, or the table that stands for one.
+        part: String,
+    },
+    /// The guard of a table keeps other columns than are declared.
+    #[error(
+        "the guard of the table `{table}` keeps the columns ({found}), not ({expected}): create it anew with the command \
+         `koherent migration generate`, or change the declaration"
+    )]
+    OtherGuard {
+        /// The table.
+        table: String,
+        /// What the guard keeps.
+        found: String,
+        /// What was declared.
+        expected: String,
+    },
     /// A history table has a unique index, which refuses a row's second entry.
     #[error(
         "the table `{table}` has the unique index `{index}`, but the entries of one row repeat its values: drop it in a \
@@ -177,6 +203,7 @@ impl<DB: Engine> Reading<DB> for Differences {
                     index: index.clone(),
                 }));
             }
+            compare_guard::<DB>(table, base, history, &mut found);
             compare_types::<DB>(table, base, history, &mut found);
             compare_nullability(table, base, history, &mut found);
         }
@@ -238,6 +265,50 @@ fn compare_numbering<DB: Engine>(table: Name, history: &Stored, found: &mut Vec<
         found.push(Difference::NotNumbered {
             table: table.table.to_owned(),
             expected: DB::NUMBERING,
+        });
+    }
+}
+
+/// A table that is registered as guarded has the whole guard, and guards what is declared.
+fn compare_guard<DB: Engine>(
+    table: &TrackedTable,
+    base: &Stored,
+    history: &Stored,
+    found: &mut Vec<Difference>,
+) {
+    let Some((policy, kept)) = &base.guard else {
+        return;
+    };
+    let policy = match policy.as_str() {
+        "capture" => Policy::Capture,
+        _ => Policy::Refuse,
+    };
+    let missing = |name: Name, stored: &Stored, parts: Vec<String>| {
+        let missing = parts
+            .into_iter()
+            .filter(|part| !stored.parts.contains(part));
+        missing
+            .map(|part| Difference::Unguarded {
+                table: name.table.to_owned(),
+                part,
+            })
+            .collect::<Vec<_>>()
+    };
+    found.extend(missing(table.name, base, DB::guard_parts(table, policy)));
+    if !history.columns.is_empty() {
+        found.extend(missing(
+            table.history,
+            history,
+            DB::append_only_parts(table),
+        ));
+    }
+    let kept: Vec<String> = serde_json::from_str(kept).unwrap_or_default();
+    let declared = table.columns.iter().map(|column| column.name);
+    if !declared.clone().eq(kept.iter().map(String::as_str)) {
+        found.push(Difference::OtherGuard {
+            table: table.name.table.to_owned(),
+            found: kept.join(", "),
+            expected: declared.collect::<Vec<_>>().join(", "),
         });
     }
 }

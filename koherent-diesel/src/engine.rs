@@ -9,6 +9,7 @@ use koherent_core::FieldValue;
 
 use crate::change::Audit;
 use crate::error::Error;
+use crate::guard::{Guard, Policy};
 use crate::table::{TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
@@ -113,6 +114,30 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     /// What creates a history table.
     #[doc(hidden)]
     fn history_ddl(table: &TrackedTable) -> String;
+
+    /// What drops a history table.
+    #[doc(hidden)]
+    fn drop_history_ddl(table: &TrackedTable) -> String;
+
+    /// A text as a literal.
+    #[doc(hidden)]
+    fn literal(text: &str) -> String;
+
+    /// What guards a table.
+    #[doc(hidden)]
+    fn guard_ddl(table: &TrackedTable, guard: &Guard) -> String;
+
+    /// What takes its guard away.
+    #[doc(hidden)]
+    fn unguard_ddl(table: &TrackedTable) -> String;
+
+    /// What the guard of a table is made of: the names of its triggers, and of the tables that they need.
+    #[doc(hidden)]
+    fn guard_parts(table: &TrackedTable, policy: Policy) -> Vec<String>;
+
+    /// What keeps a history table from being changed is made of.
+    #[doc(hidden)]
+    fn append_only_parts(table: &TrackedTable) -> Vec<String>;
 
     /// What creates `koherent_task`, and what else audited statements need.
     #[doc(hidden)]

@@ -3,6 +3,8 @@
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use koherent_core::ErrorCode;
 
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::table::TrackedTable;
 use crate::transaction::Retryable as _;
 
 /// Why an audited change did not happen. Whatever the variant, neither the change nor its history is there; but for rows
@@ -74,6 +76,23 @@ pub enum Error {
         /// The tracked table.
         table: &'static str,
     },
+    /// The change made the database change another table (a cascade, a trigger), whose guard refused that: it would leave no
+    /// history. Nothing was changed. Delete or change those rows first, with the audited helpers.
+    #[error(
+        "the change was undone, because it would change rows of another table without a history: {source}"
+    )]
+    GuardRefused {
+        /// The tracked table.
+        table: &'static str,
+        /// What the guard said.
+        source: DieselError,
+    },
+    /// The guard of the table could not be told that this change is audited. Nothing was changed.
+    #[error(
+        "the guard of the table could not be armed, so nothing was changed; is `koherent_session` there? Run the \
+         migrations `koherent_diesel::MIGRATIONS`"
+    )]
+    GuardNotArmed(#[source] DieselError),
     /// The task's row could not be written, so the change was rolled back.
     #[error(
         "the row of the task could not be written, so the change was rolled back; is `koherent_task` there? Run the \
@@ -120,6 +139,22 @@ impl Error {
         ))
     }
 
+    /// Tells the refusal of a guard from other failures, where the engine has only the message to tell it by.
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
+    pub(crate) fn or_refused(self, table: &'static TrackedTable) -> Self {
+        match self {
+            Self::Diesel(source @ DieselError::DatabaseError(..))
+                if source
+                    .to_string()
+                    .contains(" refused, it would leave no history") =>
+            {
+                let table = table.name();
+                Self::GuardRefused { table, source }
+            }
+            error => error,
+        }
+    }
+
     /// What the client should do.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -144,6 +179,7 @@ impl Error {
             Self::Pool(_) => ErrorCode::Unavailable,
             Self::TaskMismatch { .. } | Self::TokenReused => ErrorCode::PermissionDenied,
             Self::KeyChanged { .. } => ErrorCode::BadRequest,
+            Self::GuardRefused { .. } => ErrorCode::Conflict,
             _ => ErrorCode::InternalError,
         }
     }
@@ -169,6 +205,8 @@ impl Error {
             Self::HistoryIncomplete { .. } => "HISTORY_INCOMPLETE",
             Self::HistoryNotNumbered { .. } => "HISTORY_NOT_NUMBERED",
             Self::KeyChanged { .. } => "KEY_CHANGED",
+            Self::GuardRefused { .. } => "GUARD_REFUSED",
+            Self::GuardNotArmed(_) => "GUARD_NOT_ARMED",
             Self::TaskNotWritten(_) => "TASK_NOT_WRITTEN",
             Self::TaskMismatch { .. } => "TASK_MISMATCH",
             Self::TokenReused => "TOKEN_REUSED",
@@ -186,6 +224,7 @@ impl Error {
         let error = match self {
             Self::Diesel(error)
             | Self::TaskNotWritten(error)
+            | Self::GuardNotArmed(error)
             | Self::HistoryNotWritten { source: error, .. }
             | Self::HistoryNotRead { source: error, .. } => error,
             _ => return false,

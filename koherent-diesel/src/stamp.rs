@@ -21,6 +21,47 @@ pub(crate) fn stamped(attribution: &Attribution, transaction: Uuid) -> [Option<S
     ]
 }
 
+/// The keys under which a session says what [`stamped`] has, in that order.
+const SAID_KEYS: [&str; 7] = [
+    "user",
+    "client",
+    "organization",
+    "task",
+    "transaction",
+    "reason",
+    "context",
+];
+
+/// What an attribution says, as guards take it: a JSON object without nulls. With the values of its task's row, where that
+/// row may have to be written.
+pub(crate) fn said(
+    stamped: &[Option<String>; 7],
+    task_row: Option<&[Option<String>; TASK_COLUMNS.len() - 1]>,
+) -> String {
+    let mut json = String::from("{");
+    for (key, value) in SAID_KEYS.into_iter().zip(stamped) {
+        let Some(value) = value else { continue };
+        if json.len() > 1 {
+            json.push(',');
+        }
+        json.push('"');
+        json.push_str(key);
+        json.push_str("\":");
+        if key == "context" {
+            json.push_str(value);
+        } else {
+            json.push_str(&serde_json::Value::from(value.as_str()).to_string());
+        }
+    }
+    if let Some(row) = task_row {
+        let row: serde_json::Value = row.iter().cloned().collect();
+        json.push_str(",\"task_row\":");
+        json.push_str(&row.to_string());
+    }
+    json.push('}');
+    json
+}
+
 /// The values of [`TASK_COLUMNS`] but for the last, the date.
 pub(crate) fn task_row(
     task: &Task,

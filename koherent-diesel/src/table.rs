@@ -5,6 +5,7 @@ use std::any::TypeId;
 use diesel::sql_types::{self, IntoNullable, Nullable, SqlType};
 
 use crate::engine::Engine;
+use crate::guard::Guard;
 
 /// A table under audit. Implemented by [`audited!`](crate::audited) and [`audited_table!`](crate::audited_table).
 #[diagnostic::on_unimplemented(
@@ -41,6 +42,41 @@ pub trait Audited: diesel::Table + 'static {
     #[must_use]
     fn history_ddl<DB: Engine>() -> String {
         DB::history_ddl(Self::tracked())
+    }
+
+    /// The statements that drop the history table, and all history with it: for the `down.sql` of a migration.
+    #[must_use]
+    fn drop_history_ddl<DB: Engine>() -> String {
+        DB::drop_history_ddl(Self::tracked())
+    }
+
+    /// The statements that guard the tracked table: they refuse or capture each write that goes past the audit. They also
+    /// register the table, so that the command `koherent` knows it. Run them behind those of
+    /// [`history_ddl`](Self::history_ddl).
+    ///
+    /// ```
+    /// # include!("doctest_setup.rs");
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use diesel::connection::SimpleConnection;
+    /// use diesel::sqlite::Sqlite;
+    /// use koherent_diesel::{Audited, Guard};
+    ///
+    /// # let conn = &mut connection();
+    /// conn.batch_execute(&samples::table::guard_ddl::<Sqlite>(&Guard::refuse()))?;
+    /// let refused = diesel::insert_into(samples::table).values(samples::name.eq("liver")).execute(conn);
+    /// assert!(refused.unwrap_err().to_string().contains("use audited_insert"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    fn guard_ddl<DB: Engine>(guard: &Guard) -> String {
+        DB::guard_ddl(Self::tracked(), guard)
+    }
+
+    /// The statements that take the guard of the tracked table away.
+    #[must_use]
+    fn unguard_ddl<DB: Engine>() -> String {
+        DB::unguard_ddl(Self::tracked())
     }
 }
 

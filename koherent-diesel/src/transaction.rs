@@ -65,6 +65,7 @@ impl Retryable for Error {
         match self {
             Self::Diesel(error)
             | Self::TaskNotWritten(error)
+            | Self::GuardNotArmed(error)
             | Self::HistoryNotWritten { source: error, .. }
             | Self::HistoryNotRead { source: error, .. } => error.is_retryable(),
             _ => false,

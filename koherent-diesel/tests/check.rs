@@ -36,7 +36,7 @@ fn each_difference_is_one_line_that_names_the_place_and_what_to_do() {
             "the table `samples_history` lacks the column `history_user`",
         ),
         ("ALTER TABLE samples DROP COLUMN mass;", "the table `samples` lacks the column `mass`"),
-        ("ALTER TABLE koherent_task DROP COLUMN issuer;", "the table `koherent_task` lacks the column `issuer`"),
+        ("DROP VIEW koherent_admit; ALTER TABLE koherent_task DROP COLUMN issuer;", "the table `koherent_task` lacks the column `issuer`"),
         (
             "ALTER TABLE samples_history DROP COLUMN mass; ALTER TABLE samples_history ADD COLUMN mass TEXT;",
             "the column `mass` of the table `samples_history` has the type `TEXT`",

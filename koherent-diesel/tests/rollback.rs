@@ -229,7 +229,8 @@ fn failed_change_inside_a_transaction_leaves_the_rest() {
 fn missing_tables_are_named_with_what_to_do() {
     let database = Database::new();
     let mut conn = database.audited(under_task("task-a"));
-    conn.batch_execute("DROP TABLE koherent_task;").unwrap();
+    conn.batch_execute("DROP VIEW koherent_admit; DROP TABLE koherent_task;")
+        .unwrap();
     let error = conn
         .audited_insert(samples::table, named("liver"))
         .execute()

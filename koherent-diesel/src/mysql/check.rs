@@ -1,5 +1,6 @@
 //! What MariaDB and MySQL say of the declared tables (`information_schema`).
 
+use super::guard;
 use super::work::Sql;
 use crate::catalog;
 use crate::sql::Write as _;
@@ -31,19 +32,62 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
                  ALTER TABLE … ENGINE = InnoDB'), NULL, NULL, NULL FROM information_schema.tables",
             );
         of(&mut sql, table);
-        sql.push(" AND engine <> 'InnoDB'");
+        sql.push(" AND engine <> 'InnoDB' UNION ALL SELECT '")
+            .push(&at)
+            .push("', 'part', CAST(trigger_name AS CHAR), NULL, NULL, NULL FROM information_schema.triggers WHERE event_object_schema = ");
+        schema(&mut sql, table);
+        sql.push(" AND event_object_table = ").bind(table.table);
+        sql.push(" UNION ALL SELECT '")
+            .push(&at)
+            .push("', 'part', CAST(table_name AS CHAR), NULL, NULL, NULL FROM information_schema.tables WHERE table_schema = ");
+        schema(&mut sql, table);
+        sql.push(" AND table_name = ")
+            .bind(guard::companion(table).as_str());
+        sql.push(" UNION ALL SELECT '").push(&at).push(
+            "', 'unfit', CONCAT('is changed by the foreign key `', constraint_name, '` (ON DELETE ', delete_rule, ', ON UPDATE ', \
+             update_rule, '), which runs no triggers and so leaves no history: make it RESTRICT, and delete these rows first'), \
+             NULL, NULL, NULL FROM information_schema.referential_constraints WHERE constraint_schema = ",
+        );
+        schema(&mut sql, table);
+        sql.push(" AND table_name = ").bind(table.table);
+        sql.push(" AND (delete_rule NOT IN ('RESTRICT', 'NO ACTION') OR update_rule NOT IN ('RESTRICT', 'NO ACTION'))");
     }
+    sql
+}
+
+/// The facts about guards.
+pub(super) fn guards(tables: &[&'static TrackedTable]) -> Sql {
+    let mut sql = Sql::new();
+    for (at, table) in catalog::wanted(tables).enumerate() {
+        let at = at.to_string();
+        sql.push(if at == "0" {
+            "SELECT '"
+        } else {
+            " UNION ALL SELECT '"
+        })
+        .push(&at)
+        .push("', 'guard', CAST(policy AS CHAR), CAST(kept_columns AS CHAR), NULL, NULL FROM koherent_table WHERE tracked_table = ")
+            .bind(table.table);
+        sql.push(" AND tracked_schema = ")
+            .bind(table.schema.unwrap_or_default());
+    }
+    sql.do_not_cache();
     sql
 }
 
 /// ` WHERE` it is that table.
 fn of(sql: &mut Sql, table: Name) {
     sql.push(" WHERE table_schema = ");
+    schema(sql, table);
+    sql.push(" AND table_name = ").bind(table.table);
+}
+
+/// The database that the table is in.
+fn schema(sql: &mut Sql, table: Name) {
     match table.schema {
         Some(schema) => sql.bind(schema),
         None => sql.push("DATABASE()"),
     };
-    sql.push(" AND table_name = ").bind(table.table);
 }
 
 /// Whether a column of that type stores what its declaration holds.

@@ -9,13 +9,14 @@ use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
 use serde_json::Value as Json;
 
-use super::check;
 use super::value::Value;
 use super::work::{Read, Sql, Work};
+use super::{check, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexSchema, OwnTypes, Text, own_columns, push_indexes};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
+use crate::guard::{Guard, Policy};
 use crate::positional::Positional;
 use crate::snapshot;
 use crate::sql::{Write as _, is_plain_key, push_plain_key};
@@ -100,14 +101,27 @@ impl Engine for Mysql {
             sql.push(" LIMIT ").push(&limit.to_string()).do_not_cache();
         }
         let history_of = Some(table);
-        Ok(Work::Read(Read { sql, history_of }))
+        Ok(Work::Read(Read {
+            sql,
+            history_of,
+            also: None,
+        }))
     }
 
     fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Work> {
         let mut sql = check::catalog(tables);
         sql.do_not_cache();
         let history_of = None;
-        Ok(Work::Read(Read { sql, history_of }))
+        let mut is_there = Sql::new();
+        is_there.push(
+            "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'koherent_table'",
+        );
+        let also = Some(Box::new((is_there, check::guards(tables))));
+        Ok(Work::Read(Read {
+            sql,
+            history_of,
+            also,
+        }))
     }
 
     fn fits(column: &TrackedColumn, declared: &str) -> bool {
@@ -172,7 +186,41 @@ impl Engine for Mysql {
             sql.push(if nullable { "" } else { " NOT NULL" });
         }
         push_indexes(&mut sql, table, IndexSchema::OfTable);
+        guard::push_append_only(&mut sql, table);
         sql.0
+    }
+
+    /// In hexadecimal digits: whatever the server takes a backslash for.
+    fn literal(text: &str) -> String {
+        let mut digits = String::from("_utf8mb4 X'");
+        for byte in text.bytes() {
+            digits.push_str(&format!("{byte:02X}"));
+        }
+        digits.push('\'');
+        digits
+    }
+
+    fn drop_history_ddl(table: &TrackedTable) -> String {
+        let mut sql = Text::<'`'>(String::new());
+        guard::push_drop_companion(&mut sql, table.history);
+        sql.push("DROP TABLE ").table(table.history).push(";\n");
+        sql.0
+    }
+
+    fn guard_ddl(table: &TrackedTable, guard: &Guard) -> String {
+        guard::guard(table, guard)
+    }
+
+    fn unguard_ddl(table: &TrackedTable) -> String {
+        guard::unguard(table)
+    }
+
+    fn guard_parts(table: &TrackedTable, _: Policy) -> Vec<String> {
+        guard::parts(table)
+    }
+
+    fn append_only_parts(table: &TrackedTable) -> Vec<String> {
+        guard::append_only_parts(table)
     }
 
     fn migrations() -> EmbeddedMigrations {

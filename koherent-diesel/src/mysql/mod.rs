@@ -16,6 +16,7 @@
 mod check;
 mod driver;
 mod engine;
+mod guard;
 mod insert;
 mod remove;
 mod run;

@@ -3,6 +3,7 @@
 use diesel_async::AsyncMysqlConnection;
 use koherent_core::ChangeKind;
 
+use super::guard;
 use super::run::{Stamp, Touched, record_keys};
 use super::session::{Returning, execute, for_each_row, values};
 use super::work::{MAX_BINDS, Sql};
@@ -33,7 +34,11 @@ pub(super) async fn run(
     .await?;
 
     let written = keys.clone();
-    let recorded = record_keys(connection, stamp, table, ChangeKind::Delete, written).await?;
+    let stamp = Stamp {
+        date: guard::date(Some(keys.len())),
+        values: stamp.values.clone(),
+    };
+    let recorded = record_keys(connection, &stamp, table, ChangeKind::Delete, written).await?;
     let mut rows = 0;
     for keys in keys.chunks(keys_per_statement(table, MAX_BINDS)) {
         let mut sql = Sql::new();

@@ -2,19 +2,20 @@
 
 use diesel::mysql::Mysql;
 use diesel::row::Row as _;
-use diesel_async::{AnsiTransactionManager, AsyncMysqlConnection, TransactionManager};
+use diesel_async::{
+    AnsiTransactionManager, AsyncMysqlConnection, SimpleAsyncConnection as _, TransactionManager,
+};
 use koherent_core::ChangeKind;
 use uuid::Uuid;
 
-use super::session::{Look, Returning, execute, for_each_row, in_transaction};
+use super::session::{Look, Returning, Row, execute, for_each_row, in_transaction};
 use super::value::Value;
 use super::work::{Job, MAX_BINDS, Read, Sql, Work};
-use super::{insert, remove, task, update, upsert};
+use super::{guard, insert, remove, task, update, upsert};
 use crate::change::Change;
 use crate::error::Error;
 use crate::positional::history::{complete, insert_into, not_written};
 use crate::record::Recorder;
-use crate::sql::Write as _;
 use crate::stamp::stamped;
 use crate::table::TrackedTable;
 use crate::transaction::Retryable as _;
@@ -65,10 +66,15 @@ async fn read(
     read: &Read,
     look: &mut Look<'_>,
 ) -> Result<usize, Error> {
-    let result = for_each_row(connection, &read.sql, &mut |row| {
-        look(&row.partial_row(0..row.field_count()))
-    })
-    .await;
+    let mut look_at_all = |row: &Row| look(&row.partial_row(0..row.field_count()));
+    let mut result = for_each_row(connection, &read.sql, &mut look_at_all).await;
+    if let (Some(also), Ok(rows)) = (&read.also, &result) {
+        let (is_there, more) = &**also;
+        if for_each_row(connection, is_there, &mut |_| Ok(())).await? > 0 {
+            let others = for_each_row(connection, more, &mut look_at_all).await;
+            result = others.map(|others| rows + others);
+        }
+    }
     result.map_err(|error| match (error, read.history_of) {
         (Error::Diesel(source), Some(table)) => Error::HistoryNotRead {
             table: table.name(),
@@ -94,7 +100,7 @@ async fn record(
         return Err(Error::Diesel(error));
     }
     // A future that is dropped from here on leaves the transaction open, and its connection marked as broken.
-    AnsiTransactionManager::begin_transaction(connection).await?;
+    begin(connection, job, nested).await?;
     match change(connection, job, look).await {
         Ok(touched) => {
             AnsiTransactionManager::commit_transaction(connection).await?;
@@ -107,13 +113,31 @@ async fn record(
         Err(error) => {
             // The first error says what happened; that the connection is lost as well, its pool sees.
             let _ = AnsiTransactionManager::rollback_transaction(connection).await;
+            let _ = connection.batch_execute(guard::DISARM).await;
             if nested && error.is_retryable() {
                 // A deadlock undoes the whole transaction, and the server goes on as if there were none.
                 job.recorder.doom.set(1, true);
             }
-            Err(error)
+            Err(error.or_refused(job.table))
         }
     }
+}
+
+/// Begins a transaction or a savepoint in which the guard of the table is armed.
+async fn begin(
+    connection: &mut AsyncMysqlConnection,
+    job: &Job,
+    nested: bool,
+) -> Result<(), Error> {
+    let arm = guard::arm(job);
+    if nested {
+        AnsiTransactionManager::begin_transaction(connection).await?;
+        connection.batch_execute(&arm).await?;
+    } else {
+        let begin = format!("{arm}; START TRANSACTION");
+        AnsiTransactionManager::begin_transaction_sql(connection, &begin).await?;
+    }
+    Ok(())
 }
 
 /// What a change did.
@@ -130,7 +154,7 @@ async fn change(
     job: &Job,
     look: &mut Look<'_>,
 ) -> Result<Touched, Error> {
-    let stamp = Stamp::of(&job.recorder, job.recorder.transaction());
+    let stamp = Stamp::of(&job.recorder, job.recorder.transaction(), guard::date(None));
     let mut returning = Returning {
         columns: job.returned.as_ref().map(|returned| &returned.columns),
         look: &mut |row| look(row),
@@ -155,6 +179,9 @@ async fn change(
             remove::run(connection, &stamp, job.table, filter, returning).await?
         }
     };
+    if touched.recorded == 0 {
+        connection.batch_execute(guard::DISARM).await?;
+    }
     if touched.recorded > 0 {
         task::ensure(connection, &job.recorder).await?;
     }
@@ -163,9 +190,7 @@ async fn change(
 
 impl Stamp {
     /// The date is the server's, at the start of the statement that writes it: the rows are locked by then.
-    fn of(recorder: &Recorder, transaction: Uuid) -> Self {
-        let mut date = Sql::new();
-        date.push("UTC_TIMESTAMP(6)");
+    fn of(recorder: &Recorder, transaction: Uuid, date: Sql) -> Self {
         let values = stamped(&recorder.attribution, transaction);
         let values = values.into_iter().map(Value::from).collect();
         Self { date, values }

@@ -7,6 +7,52 @@ use crate::table::{TrackedTable, ValueKind};
 
 /// The facts of all tables, as [`Catalog::add`](catalog::Catalog::add) takes them.
 pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
+    let mut sql = wanted(tables);
+    sql.push(
+        "SELECT at::text, 'column', attname::text, format_type(atttypid, atttypmod), (NOT attnotnull)::int::text, \
+         (attidentity <> '' OR COALESCE(pg_get_expr(adbin, adrelid) LIKE 'nextval(%', false))::int::text \
+         FROM wanted JOIN pg_attribute ON attrelid = relation AND attnum > 0 AND NOT attisdropped \
+         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum \
+         UNION ALL SELECT at::text, 'unique', indexrelid::regclass::text, NULL, NULL, NULL \
+         FROM wanted JOIN pg_index ON indrelid = relation AND indisunique AND NOT indisprimary \
+         UNION ALL SELECT at::text, 'key', attname::text, NULL, NULL, NULL \
+         FROM wanted JOIN pg_index ON indrelid = relation AND indisprimary \
+         JOIN pg_attribute ON attrelid = relation AND attnum = ANY (indkey) \
+         UNION ALL SELECT at::text, 'part', tgname::text, NULL, NULL, NULL \
+         FROM wanted JOIN pg_trigger ON tgrelid = relation AND tgenabled IN ('O', 'A') \
+         JOIN pg_proc AS p ON p.oid = tgfoid AND proname IN ('koherent_guard', 'koherent_append_only') \
+         UNION ALL SELECT at::text, 'unfit', 'has the partition `' || inhrelid::regclass::text || '`, to which rows can be written past the guard: create its triggers there as well', \
+         NULL, NULL, NULL FROM wanted JOIN pg_inherits ON inhparent = relation \
+         WHERE EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = 'koherent_guard_insert') \
+         AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = inhrelid AND tgname = 'koherent_guard_insert' AND tgenabled IN ('O', 'A')) \
+         UNION ALL SELECT '0', 'unfit', 'stands without the function ' || name || ': run the migrations `koherent_diesel::MIGRATIONS`', \
+         NULL, NULL, NULL FROM unnest(ARRAY['koherent_admit_task', 'koherent_history_incomplete', 'koherent_key_changed', 'koherent_guard', 'koherent_append_only']) AS name \
+         WHERE to_regproc(name) IS NULL",
+    );
+    sql.keep = false;
+    sql
+}
+
+/// Returns a row where there is a list of guarded tables.
+pub(super) fn is_guarded() -> Sql {
+    let mut sql = Sql::new();
+    sql.push("SELECT 1::bigint FROM pg_class WHERE oid = to_regclass('koherent_table')");
+    sql
+}
+
+/// The facts about guards.
+pub(super) fn guards(tables: &[&'static TrackedTable]) -> Sql {
+    let mut sql = wanted(tables);
+    sql.push(
+        "SELECT at::text, 'guard', policy, kept_columns::text, NULL::text, NULL::text FROM wanted JOIN koherent_table ON relation = \
+         to_regclass(CASE WHEN tracked_schema <> '' THEN quote_ident(tracked_schema) || '.' ELSE '' END || quote_ident(tracked_table))",
+    );
+    sql.keep = false;
+    sql
+}
+
+/// `WITH wanted AS (…) `: the tables, by number.
+fn wanted(tables: &[&'static TrackedTable]) -> Sql {
     let mut sql = Sql::new();
     sql.push("WITH wanted AS (SELECT at, to_regclass(name) AS relation FROM (VALUES ");
     for (at, table) in catalog::wanted(tables).enumerate() {
@@ -17,22 +63,7 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
             .push(", ");
         sql.bind(Some(name.text)).push(")");
     }
-    sql.push(
-        ") AS names (at, name)) \
-         SELECT at::text, 'column', attname::text, format_type(atttypid, atttypmod), (NOT attnotnull)::int::text, \
-         (attidentity <> '' OR COALESCE(pg_get_expr(adbin, adrelid) LIKE 'nextval(%', false))::int::text \
-         FROM wanted JOIN pg_attribute ON attrelid = relation AND attnum > 0 AND NOT attisdropped \
-         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum \
-         UNION ALL SELECT at::text, 'unique', indexrelid::regclass::text, NULL, NULL, NULL \
-         FROM wanted JOIN pg_index ON indrelid = relation AND indisunique AND NOT indisprimary \
-         UNION ALL SELECT at::text, 'key', attname::text, NULL, NULL, NULL \
-         FROM wanted JOIN pg_index ON indrelid = relation AND indisprimary \
-         JOIN pg_attribute ON attrelid = relation AND attnum = ANY (indkey) \
-         UNION ALL SELECT '0', 'unfit', 'stands without the function ' || name || ': run the migrations `koherent_diesel::MIGRATIONS`', \
-         NULL, NULL, NULL FROM unnest(ARRAY['koherent_admit_task', 'koherent_history_incomplete', 'koherent_key_changed']) AS name \
-         WHERE to_regproc(name) IS NULL",
-    );
-    sql.keep = false;
+    sql.push(") AS names (at, name)) ");
     sql
 }
 

@@ -1,15 +1,19 @@
 //! Writing an audited statement down: the change, the task and the history in one.
 
+use diesel::pg::Pg;
 use koherent_core::ChangeKind;
 
+use super::guard;
 use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use crate::change::{Audit, Change, may_change_key};
+use crate::engine::Engine as _;
+use crate::guard::Event;
 use crate::prepared::{Kind as Kept, is_kept};
 use crate::record::Recorder;
 use crate::schema::ATTRIBUTION_COLUMNS;
 use crate::sql::Write as _;
-use crate::stamp::{stamped, task_row};
+use crate::stamp::{said, stamped, task_row};
 use crate::table::TrackedTable;
 
 /// Writes a change down.
@@ -27,7 +31,7 @@ pub(super) fn change(audit: Audit<Part>) -> Work {
     };
     let composer = Composer {
         table,
-        transaction: recorder.transaction().hyphenated().to_string(),
+        stamped: stamped(&recorder.attribution, recorder.transaction()),
         recorder: &recorder,
         returned: columns.zip(count),
         record_unchanged,
@@ -71,8 +75,8 @@ struct Composer<'a> {
     /// The columns that the caller wants to see, and how many these are.
     returned: Option<(Part, usize)>,
     record_unchanged: bool,
-    /// One for all statements of a change.
-    transaction: String,
+    /// What all entries of a change have in common.
+    stamped: [Option<String>; 7],
 }
 
 impl Composer<'_> {
@@ -81,7 +85,7 @@ impl Composer<'_> {
         self.begin_new(&mut sql, "");
         sql.push("INSERT INTO ").table(self.table.name).push(" ");
         sql.part(rows);
-        self.record_all(sql, "", &Kind::Always(ChangeKind::Create))
+        self.record_all(sql, "", &Kind::Always(ChangeKind::Create), &[Event::Insert])
     }
 
     fn statement(&self, statement: Part, upsert: bool) -> Sql {
@@ -89,7 +93,7 @@ impl Composer<'_> {
         if !upsert {
             self.begin_new(&mut sql, "");
             sql.part(statement);
-            return self.record_all(sql, "", &Kind::Always(ChangeKind::Create));
+            return self.record_all(sql, "", &Kind::Always(ChangeKind::Create), &[Event::Insert]);
         }
         self.begin_new(&mut sql, "k_created, ");
         sql.part(statement);
@@ -97,7 +101,7 @@ impl Composer<'_> {
         let mut created = Sql::new();
         created.table(self.table.name).push(".xmax = 0, ");
         let kind = Kind::When("CASE WHEN k_created THEN '+' ELSE '~' END");
-        self.record_all(sql, &created.text, &kind)
+        self.record_all(sql, &created.text, &kind, &[Event::Insert, Event::Update])
     }
 
     fn delete(&self, filter: Part) -> Sql {
@@ -105,7 +109,7 @@ impl Composer<'_> {
         self.begin_new(&mut sql, "");
         sql.push("DELETE FROM ").table(self.table.name);
         sql.part(filter);
-        self.record_all(sql, "", &Kind::Always(ChangeKind::Delete))
+        self.record_all(sql, "", &Kind::Always(ChangeKind::Delete), &[Event::Delete])
     }
 
     fn update(&self, changes: Part, filter: Part) -> Sql {
@@ -117,7 +121,7 @@ impl Composer<'_> {
             self.begin_new(&mut sql, "");
             self.set(&mut sql, changes);
             sql.part(filter);
-            return self.record_all(sql, "", &Kind::Always(ChangeKind::Update));
+            return self.record_all(sql, "", &Kind::Always(ChangeKind::Update), &[Event::Update]);
         }
         self.begin_old(&mut sql, filter);
         self.new_of_old(&mut sql, "k_changed, k_moved, ");
@@ -146,7 +150,7 @@ impl Composer<'_> {
         let kind = Kind::When("CASE WHEN k_moved THEN koherent_key_changed() ELSE '~' END");
         self.record(&mut sql, &kind);
         sql.push(" FROM k_new WHERE k_changed");
-        self.finish(sql, "k_new WHERE k_changed")
+        self.finish(sql, "k_new WHERE k_changed", &[Event::Update])
     }
 
     /// An update that may change keys. A key that no row has any more is deleted, a key that no row had is created, and a
@@ -190,7 +194,7 @@ impl Composer<'_> {
             .push(", k_kind, ");
         self.stamp(&mut sql);
         sql.push(" FROM k_moves");
-        self.finish(sql, "k_moves")
+        self.finish(sql, "k_moves", &[Event::Update])
     }
 
     /// `WITH k_old … , `: what the rows are before, locked.
@@ -265,12 +269,12 @@ impl Composer<'_> {
     }
 
     /// The rest of a statement that records each row that it touches.
-    fn record_all(&self, mut sql: Sql, first: &str, kind: &Kind) -> Sql {
+    fn record_all(&self, mut sql: Sql, first: &str, kind: &Kind, armed: &[Event]) -> Sql {
         self.returning(&mut sql, first);
         sql.push("), k_hist AS (");
         self.record(&mut sql, kind);
         sql.push(" FROM k_new");
-        self.finish(sql, "k_new")
+        self.finish(sql, "k_new", armed)
     }
 
     /// `INSERT INTO history (…) SELECT …`, to be followed by `FROM`.
@@ -289,16 +293,22 @@ impl Composer<'_> {
 
     /// `date, user, …`.
     fn stamp(&self, sql: &mut Sql) {
-        let attribution = &self.recorder.attribution;
-        let [user, client, organization, task, _, reason, context] =
-            stamped(attribution, uuid::Uuid::nil());
+        let [
+            user,
+            client,
+            organization,
+            task,
+            transaction,
+            reason,
+            context,
+        ] = self.stamped.clone();
         sql.push("clock_timestamp(), ")
             .bind_all([user, client, organization])
             .push(", ");
         match self.recorder.unknown_task() {
             // Called once, by the first row that needs it: a sub-select of its own.
             Some(task) => {
-                let row = task_row(task, attribution.organization());
+                let row = task_row(task, self.recorder.attribution.organization());
                 sql.push("(SELECT koherent_admit_task(").bind_all(row);
                 sql.push("))");
             }
@@ -306,14 +316,12 @@ impl Composer<'_> {
                 sql.bind(task);
             }
         }
-        sql.push(", ")
-            .bind(Some(self.transaction.clone()))
-            .push("::uuid, ");
+        sql.push(", ").bind(transaction).push("::uuid, ");
         sql.bind(reason).push(", ").bind(context).push("::json");
     }
 
     /// What the statement answers: the rows, or how many they are; and nothing unless each of these has its entry.
-    fn finish(&self, mut sql: Sql, to_be_recorded: &str) -> Sql {
+    fn finish(&self, mut sql: Sql, to_be_recorded: &str, armed: &[Event]) -> Sql {
         sql.push(" RETURNING 1) SELECT ");
         match &self.returned {
             Some((_, count)) => sql.numbered("k_u", *count),
@@ -322,10 +330,28 @@ impl Composer<'_> {
         if self.recorder.unknown_task().is_some() {
             sql.push(", (SELECT count(*) FROM k_hist)");
         }
-        sql.push(" FROM k_new WHERE (SELECT changed = recorded OR koherent_history_incomplete(changed, recorded) FROM (SELECT (SELECT count(*) FROM ")
+        sql.push(" FROM k_new WHERE (SELECT CASE WHEN ");
+        self.arm(&mut sql, armed);
+        sql.push(" THEN changed = recorded OR koherent_history_incomplete(changed, recorded) END FROM (SELECT (SELECT count(*) FROM ")
             .push(to_be_recorded)
             .push(") AS changed, (SELECT count(*) FROM k_hist) AS recorded) AS k_counts)");
         sql
+    }
+
+    /// Arms the guard of the table for this statement, and says whose it is: triggers that the statement fires run at its
+    /// end. Nothing else has the same time of begin, so nothing else is taken for a part of it.
+    fn arm(&self, sql: &mut Sql, armed: &[Event]) {
+        let name = Pg::literal(self.table.name.table);
+        for event in armed {
+            sql.push("set_config('")
+                .push(guard::setting(*event))
+                .push("', ")
+                .push(&name)
+                .push(", true) IS NOT NULL AND ");
+        }
+        sql.push("set_config('koherent.statement', statement_timestamp()::text || ' ' || ")
+            .bind(Some(said(&self.stamped, None)))
+            .push(", true) IS NOT NULL");
     }
 }
 

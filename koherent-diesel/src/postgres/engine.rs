@@ -12,11 +12,12 @@ use serde_json::Value as Json;
 
 use super::sql::{Part, Sql};
 use super::work::{About, Work};
-use super::{check, compose};
+use super::{check, compose, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexSchema, OwnTypes, Text, own_columns, push_indexes};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
+use crate::guard::{Guard, Policy};
 use crate::snapshot;
 use crate::sql::{Write as _, is_plain_key, push_plain_key};
 use crate::table::{TrackedColumn, TrackedTable, ValueKind};
@@ -88,7 +89,10 @@ impl Engine for Pg {
     fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Work> {
         Ok(Work {
             statements: vec![check::catalog(tables)],
-            about: About::Catalog,
+            about: About::Catalog {
+                is_there: Box::new(check::is_guarded()),
+                guards: Box::new(check::guards(tables)),
+            },
         })
     }
 
@@ -165,7 +169,40 @@ impl Engine for Pg {
             sql.push(if nullable { "" } else { " NOT NULL" });
         }
         push_indexes(&mut sql, table, IndexSchema::OfTable);
+        guard::push_append_only(&mut sql, table);
         sql.0
+    }
+
+    fn literal(text: &str) -> String {
+        let quoted = text.replace('\'', "''");
+        // Whatever `standard_conforming_strings` is.
+        if quoted.contains('\\') {
+            format!("E'{}'", quoted.replace('\\', "\\\\"))
+        } else {
+            format!("'{quoted}'")
+        }
+    }
+
+    fn drop_history_ddl(table: &TrackedTable) -> String {
+        let mut sql = Text::<'"'>(String::new());
+        sql.push("DROP TABLE ").table(table.history).push(";\n");
+        sql.0
+    }
+
+    fn guard_ddl(table: &TrackedTable, guard: &Guard) -> String {
+        guard::guard(table, guard)
+    }
+
+    fn unguard_ddl(table: &TrackedTable) -> String {
+        guard::unguard(table)
+    }
+
+    fn guard_parts(_: &TrackedTable, _: Policy) -> Vec<String> {
+        guard::parts()
+    }
+
+    fn append_only_parts(_: &TrackedTable) -> Vec<String> {
+        guard::append_only_parts()
     }
 
     fn migrations() -> EmbeddedMigrations {

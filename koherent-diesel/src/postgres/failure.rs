@@ -15,7 +15,7 @@ pub(super) fn tell(about: &About, error: DieselError) -> Error {
             table: table.name(),
             source: error,
         },
-        About::Catalog => Error::Diesel(error),
+        About::Catalog { .. } => Error::Diesel(error),
     }
 }
 
@@ -38,6 +38,12 @@ fn of_change(table: &'static TrackedTable, error: DieselError) -> Error {
         Some("koherent_key_changed") => {
             return Error::KeyChanged {
                 table: table.name(),
+            };
+        }
+        Some("koherent_guard") => {
+            return Error::GuardRefused {
+                table: table.name(),
+                source: error,
             };
         }
         Some("koherent_task_not_written") => return Error::TaskNotWritten(error),

@@ -12,6 +12,9 @@
 //! the row is known to be committed, the call is left out. The date is read after the row is locked, so it does not run
 //! backwards within one row.
 //!
+//! The statement arms the guard of its table with a setting of the transaction, which the guard's trigger consumes in its
+//! `WHEN`. It also says whose statement it is, for guards that capture what it makes the database do: cascades.
+//!
 //! Inserts of more values than one statement can bind (65,535) are several statements in one transaction.
 
 #[cfg(feature = "libpq")]
@@ -21,6 +24,7 @@ mod collect;
 mod compose;
 mod engine;
 mod failure;
+mod guard;
 #[cfg(feature = "postgres")]
 mod non_blocking;
 mod run;

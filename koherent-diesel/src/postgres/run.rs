@@ -97,6 +97,14 @@ pub(super) async fn run<S: Session>(
     if several {
         session.commit().await?;
     }
+    if let About::Catalog { is_there, guards } = &about {
+        let found = one(session, (**is_there).clone(), &about, &mut |_| Ok(())).await?;
+        if found.touched > 0 {
+            touched += one(session, (**guards).clone(), &about, look)
+                .await?
+                .touched;
+        }
+    }
     // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
     if let About::Change { recorder, .. } = &about
         && alone
@@ -217,7 +225,7 @@ async fn one<S: Session>(
             counts_entries,
             ..
         } => (Some(recorder), *returned, *counts_entries),
-        About::History(_) | About::Catalog => (None, Some(usize::MAX), false),
+        About::History(_) | About::Catalog { .. } => (None, Some(usize::MAX), false),
     };
     let known = known_types(session, &binds, recorder).await?;
     let named = binds.named().to_vec();

@@ -25,15 +25,19 @@ pub(super) enum About {
     },
     /// A history that is read.
     History(&'static TrackedTable),
-    /// Something else that is read.
-    Catalog,
+    /// What is read of the database itself: where `koherent_table` is there, what is in it as well.
+    Catalog {
+        /// Returns a row where it is.
+        is_there: Box<Sql>,
+        guards: Box<Sql>,
+    },
 }
 
 impl About {
     pub(super) const fn recorder(&self) -> Option<&Recorder> {
         match self {
             Self::Change { recorder, .. } => Some(recorder),
-            Self::History(_) | Self::Catalog => None,
+            Self::History(_) | Self::Catalog { .. } => None,
         }
     }
 }

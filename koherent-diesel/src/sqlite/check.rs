@@ -1,5 +1,6 @@
 //! What SQLite says of the declared tables (`PRAGMA table_info`).
 
+use super::guard;
 use super::work::Sql;
 use crate::catalog;
 use crate::sql::Write as _;
@@ -25,7 +26,35 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
         sql.push(" WHERE pk > 0 UNION ALL SELECT ").bind(number);
         sql.push(", 'unique', name, NULL, NULL, NULL FROM pragma_index_list");
         pragma(&mut sql, table);
-        sql.push(" WHERE \"unique\" = 1 AND origin <> 'pk'");
+        sql.push(" WHERE \"unique\" = 1 AND origin <> 'pk' UNION ALL SELECT ")
+            .bind(number);
+        sql.push(", 'part', name, NULL, NULL, NULL FROM ");
+        if let Some(schema) = table.schema {
+            sql.identifier(schema).push(".");
+        }
+        sql.push("sqlite_schema WHERE type = 'trigger' AND tbl_name = ")
+            .bind(table.table);
+        sql.push(" COLLATE NOCASE OR type = 'table' AND name = ")
+            .bind(guard::replaced(table));
+    }
+    sql
+}
+
+/// The facts about guards.
+pub(super) fn guards(tables: &[&'static TrackedTable]) -> Sql {
+    let mut sql = Sql::new();
+    for (at, table) in catalog::wanted(tables).enumerate() {
+        let number = i64::try_from(at).unwrap_or(i64::MAX);
+        sql.push(if at > 0 {
+            " UNION ALL SELECT "
+        } else {
+            "SELECT "
+        })
+        .bind(number);
+        sql.push(", 'guard', policy, kept_columns, NULL, NULL FROM koherent_table WHERE tracked_table = ")
+            .bind(table.table);
+        sql.push(" AND tracked_schema = ")
+            .bind(table.schema.unwrap_or_default());
     }
     sql
 }

@@ -12,13 +12,14 @@ use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
 use serde_json::Value as Json;
 
-use super::check;
 use super::value::Value;
 use super::work::{Read, Sql, Work};
+use super::{check, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexSchema, OwnTypes, Text as Ddl, own_columns, push_indexes};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
+use crate::guard::{Guard, Policy};
 use crate::positional::Positional;
 use crate::snapshot;
 use crate::sql::{Write as _, is_plain_key, push_plain_key};
@@ -133,13 +134,25 @@ impl Engine for Sqlite {
             sql.push(" LIMIT ").bind(limit);
         }
         let history_of = Some(table);
-        Ok(Work::Read(Read { sql, history_of }))
+        Ok(Work::Read(Read {
+            sql,
+            history_of,
+            also: None,
+        }))
     }
 
     fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Work> {
         let sql = check::catalog(tables);
         let history_of = None;
-        Ok(Work::Read(Read { sql, history_of }))
+        let mut is_there = Sql::new();
+        is_there
+            .push("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'koherent_table'");
+        let also = Some(Box::new((is_there, check::guards(tables))));
+        Ok(Work::Read(Read {
+            sql,
+            history_of,
+            also,
+        }))
     }
 
     fn fits(column: &TrackedColumn, declared: &str) -> bool {
@@ -212,7 +225,34 @@ impl Engine for Sqlite {
         }
         sql.push("\n)");
         push_indexes(&mut sql, table, IndexSchema::OfIndex);
+        guard::push_append_only(&mut sql, table);
         sql.0
+    }
+
+    fn literal(text: &str) -> String {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+
+    fn drop_history_ddl(table: &TrackedTable) -> String {
+        let mut sql = Ddl::<'`'>(String::new());
+        sql.push("DROP TABLE ").table(table.history).push(";\n");
+        sql.0
+    }
+
+    fn guard_ddl(table: &TrackedTable, guard: &Guard) -> String {
+        guard::guard(table, guard)
+    }
+
+    fn unguard_ddl(table: &TrackedTable) -> String {
+        guard::unguard(table)
+    }
+
+    fn guard_parts(table: &TrackedTable, policy: Policy) -> Vec<String> {
+        guard::parts(table, policy)
+    }
+
+    fn append_only_parts(table: &TrackedTable) -> Vec<String> {
+        guard::append_only_parts(table)
     }
 
     fn migrations() -> EmbeddedMigrations {

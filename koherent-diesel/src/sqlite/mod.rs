@@ -1,6 +1,6 @@
 //! SQLite: one transaction per audited statement, set-based.
 //!
-//! | statement | what runs between `BEGIN IMMEDIATE` and `COMMIT` |
+//! | statement | what runs between `BEGIN IMMEDIATE`, arming the guard, and disarming it, `COMMIT` |
 //! | --- | --- |
 //! | insert | `INSERT … RETURNING`; history `INSERT … SELECT` by key |
 //! | upsert | the statement, taken back, to see which rows it meets; what they are; the statement; history by key |
@@ -14,6 +14,7 @@ mod check;
 mod delete;
 mod driver;
 mod engine;
+mod guard;
 mod insert;
 mod run;
 mod statement;

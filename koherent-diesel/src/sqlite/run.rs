@@ -6,11 +6,11 @@ use koherent_core::ChangeKind;
 use uuid::Uuid;
 
 use super::statement::{Look, PartialRow, Returning, execute, for_each_row};
-use super::transaction::{in_one_transaction, in_transaction, take_write_lock};
+use super::transaction::{in_one_transaction, in_transaction};
 use super::types::date_text;
 use super::value::Value;
 use super::work::{Job, Read, Sql, Work};
-use super::{delete, insert, task, update, upsert};
+use super::{delete, guard, insert, task, update, upsert};
 use crate::change::Change;
 use crate::error::Error;
 use crate::positional::history::{complete, insert_into, not_written};
@@ -63,9 +63,18 @@ fn read(
     look: &mut Look<'_>,
 ) -> Result<usize, Error> {
     use diesel::row::Row as _;
-    let result = for_each_row(connection, &read.sql, |row| {
-        look(&PartialRow::new(row, 0..row.field_count()))
-    });
+    let mut read_all = |connection: &mut SqliteConnection, sql: &Sql| {
+        for_each_row(connection, sql, |row| {
+            look(&PartialRow::new(row, 0..row.field_count()))
+        })
+    };
+    let mut result = read_all(connection, &read.sql);
+    if let (Some(also), Ok(rows)) = (&read.also, &result) {
+        let (is_there, more) = &**also;
+        if for_each_row(connection, is_there, |_| Ok::<_, Error>(()))? > 0 {
+            result = read_all(connection, more).map(|others| rows + others);
+        }
+    }
     result.map_err(|error| match (error, read.history_of) {
         (Error::Diesel(source), Some(table)) => Error::HistoryNotRead {
             table: table.name(),
@@ -92,9 +101,8 @@ fn record(
         recorder.new_transaction()
     };
     let touched = in_one_transaction(connection, nested, |connection| {
-        if nested {
-            take_write_lock(connection, table)?;
-        }
+        // Where the transaction is somebody else's, this takes the write lock, so that the time is read under it.
+        guard::arm(connection, job, transaction)?;
         let stamp = Stamp::at(recorder, transaction);
         let mut returning = Returning {
             columns: job.returned.as_ref().map(|returned| &returned.columns),
@@ -121,11 +129,13 @@ fn record(
             }
             Change::Delete { filter } => delete::run(connection, &stamp, table, filter, returning)?,
         };
+        guard::disarm(connection)?;
         if touched.recorded > 0 {
             task::ensure(connection, recorder)?;
         }
         Ok(touched)
-    })?;
+    })
+    .map_err(|error| error.or_refused(table))?;
     // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
     if touched.recorded > 0 && !nested {
         recorder.learn_task();

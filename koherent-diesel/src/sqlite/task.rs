@@ -25,12 +25,18 @@ pub(super) fn ensure(connection: &mut SqliteConnection, recorder: &Recorder) -> 
         .push("INSERT INTO `koherent_task` (")
         .identifiers("", TASK_COLUMNS);
     insert
-        .push(") VALUES (")
+        .push(") SELECT ")
         .bind_all(row.iter().cloned().map(Value::from))
         .push(", ");
+    // Not `ON CONFLICT DO NOTHING`: tasks are only added, and a trigger sees to that before there is a conflict. This
+    // transaction holds the write lock, so nobody comes in between.
     insert
         .bind(date_text(recorder.now()))
-        .push(") ON CONFLICT DO NOTHING");
+        .push(" WHERE NOT EXISTS (SELECT 1 FROM `koherent_task` WHERE `task_id` = ")
+        .bind(task.task_id.as_str())
+        .push(" OR `token_id` = ")
+        .bind(task.token_id.as_str())
+        .push(")");
     if execute(connection, &insert).map_err(Error::TaskNotWritten)? == 1 {
         return Ok(());
     }

@@ -7,11 +7,7 @@ use diesel::SqliteConnection;
 use diesel::connection::{Connection, TransactionManager};
 use diesel::result::Error as DieselError;
 
-use super::statement::execute;
-use super::work::Sql;
 use crate::error::Error;
-use crate::sql::Write as _;
-use crate::table::TrackedTable;
 
 /// Runs the body in a transaction that holds the write lock from its begin, or in a savepoint of the open one.
 ///
@@ -56,21 +52,4 @@ pub(super) fn in_transaction(connection: &mut SqliteConnection) -> Result<bool, 
         connection,
     );
     Ok(status.transaction_depth()?.is_some())
-}
-
-/// Takes the write lock of a transaction that somebody else began, so that the time is read under it.
-pub(super) fn take_write_lock(
-    connection: &mut SqliteConnection,
-    table: &TrackedTable,
-) -> Result<(), Error> {
-    let mut lock = Sql::new();
-    let key = table.key.first().copied().unwrap_or("rowid");
-    lock.push("UPDATE ")
-        .table(table.name)
-        .push(" SET ")
-        .identifier(key)
-        .push(" = ");
-    lock.identifier(key).push(" WHERE 0");
-    execute(connection, &lock)?;
-    Ok(())
 }

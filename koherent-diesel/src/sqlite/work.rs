@@ -24,6 +24,8 @@ pub struct Read {
     pub(super) sql: Sql,
     /// Whose history it reads, where it does.
     pub(super) history_of: Option<&'static TrackedTable>,
+    /// What is read as well, where another statement returns a row.
+    pub(super) also: Option<Box<(Sql, Sql)>>,
 }
 
 /// A change to be made and recorded.

@@ -25,6 +25,8 @@ pub const CLIENT_WRITES: u32 = 100_000;
 pub const POLLS: u32 = 28;
 pub const CANCELLATIONS: u32 = 10_000;
 pub const SEQUENCES: u64 = 12;
+/// Loses the table of tasks.
+pub const DROP_TASKS: &str = "DROP TABLE koherent_keeps_task; DROP TABLE koherent_task";
 pub const SURVIVES_FAILURES: bool = true;
 
 /// Makes another column the key.
@@ -65,24 +67,38 @@ impl Database {
         let columns: String = (1..=WIDE).map(|n| format!(", c{n:02} INT")).collect();
         let wide = format!("CREATE TABLE wide (id BIGINT AUTO_INCREMENT PRIMARY KEY{columns})");
         connection.batch_execute(&wide).await.unwrap();
+        let mut harness = AsyncMigrationHarness::new(connection);
+        harness
+            .run_pending_migrations(koherent_diesel::MIGRATIONS)
+            .unwrap();
+        let mut connection = database.connect().await;
         for ddl in [
             samples::table::history_ddl::<Mysql>(),
             places::table::history_ddl::<Mysql>(),
             digests::table::history_ddl::<Mysql>(),
             totals::table::history_ddl::<Mysql>(),
             wide::table::history_ddl::<Mysql>(),
+            samples::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
+            places::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
+            digests::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
+            totals::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
+            wide::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
         ] {
             connection.batch_execute(&ddl).await.unwrap();
         }
-        let mut harness = AsyncMigrationHarness::new(connection);
-        harness
-            .run_pending_migrations(koherent_diesel::MIGRATIONS)
-            .unwrap();
         database
     }
 
     pub fn address(&self) -> String {
         with_database(&server("KOHERENT_TEST_MARIADB"), &self.name)
+    }
+
+    /// The database, with nothing that keeps raw writes away from the samples.
+    pub async fn unguarded() -> Self {
+        let database = Self::new().await;
+        let ddl = samples::table::unguard_ddl::<Backend>();
+        database.connect().await.batch_execute(&ddl).await.unwrap();
+        database
     }
 
     pub async fn connect(&self) -> Conn {

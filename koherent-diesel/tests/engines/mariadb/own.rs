@@ -114,7 +114,7 @@ async fn types_of_all_sorts_go_through() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_without_transactions_are_reported() {
-    let database = Database::new().await;
+    let database = Database::unguarded().await;
     let mut conn = database.audited(ann()).await;
     conn.batch_execute("ALTER TABLE samples ENGINE = MyISAM")
         .await

@@ -135,8 +135,15 @@ async fn serializable_transactions_are_run_again() {
 async fn own_migrations_and_koherents_are_run_in_one_call() {
     let address = address().await;
     let mut conn = PgConnection::establish(&address).unwrap();
-    conn.batch_execute("DROP TABLE koherent_task; DROP FUNCTION koherent_admit_task; DROP FUNCTION koherent_history_incomplete; DROP FUNCTION koherent_key_changed; DROP TABLE __diesel_schema_migrations")
-        .unwrap();
+    let schema: String = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(
+        "current_schema()::text",
+    ))
+    .first(&mut conn)
+    .unwrap();
+    conn.batch_execute(&format!(
+        "DROP SCHEMA {schema} CASCADE; CREATE SCHEMA {schema}"
+    ))
+    .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let migrations = folder.path().join("migrations");
     for (name, sql) in [
@@ -155,6 +162,14 @@ async fn own_migrations_and_koherents_are_run_in_one_call() {
     let mine = diesel_migrations::FileBasedMigrations::from_path(&migrations).unwrap();
     let done = conn.run_pending_migrations(koherent_diesel::MIGRATIONS.and(mine));
     let done: Vec<_> = done.unwrap().iter().map(ToString::to_string).collect();
-    assert_eq!(done, ["20260101000000", "20261120000000", "20261201000000"]);
+    assert_eq!(
+        done,
+        [
+            "20260101000000",
+            "20261120000000",
+            "20261120000001",
+            "20261201000000"
+        ]
+    );
     let _: String = samples::table::history_ddl::<Pg>();
 }

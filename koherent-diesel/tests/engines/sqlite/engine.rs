@@ -29,6 +29,8 @@ pub const CLIENT_WRITES: u32 = 100_000;
 pub const POLLS: u32 = 9;
 pub const CANCELLATIONS: u32 = 10_000;
 pub const SEQUENCES: u64 = 12;
+/// Loses the table of tasks.
+pub const DROP_TASKS: &str = "DROP TABLE koherent_task";
 pub const SURVIVES_FAILURES: bool = true;
 
 /// Makes another column the key.
@@ -71,23 +73,36 @@ impl Database {
         let columns: String = (1..=WIDE).map(|n| format!(", c{n:02} INTEGER")).collect();
         let wide = format!("CREATE TABLE wide (id INTEGER PRIMARY KEY{columns})");
         connection.batch_execute(&wide).unwrap();
+        connection
+            .run_pending_migrations(koherent_diesel::MIGRATIONS)
+            .unwrap();
         for ddl in [
             samples::table::history_ddl::<Sqlite>(),
             places::table::history_ddl::<Sqlite>(),
             digests::table::history_ddl::<Sqlite>(),
             totals::table::history_ddl::<Sqlite>(),
             wide::table::history_ddl::<Sqlite>(),
+            samples::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
+            places::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
+            digests::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
+            totals::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
+            wide::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
         ] {
             connection.batch_execute(&ddl).unwrap();
         }
-        connection
-            .run_pending_migrations(koherent_diesel::MIGRATIONS)
-            .unwrap();
         database
     }
 
     fn address(&self) -> String {
         self.directory.path().join("test.db").display().to_string()
+    }
+
+    /// The database, with nothing that keeps raw writes away from the samples.
+    pub async fn unguarded() -> Self {
+        let database = Self::new().await;
+        let ddl = samples::table::unguard_ddl::<Backend>();
+        database.connect().await.batch_execute(&ddl).await.unwrap();
+        database
     }
 
     pub async fn connect(&self) -> Conn {

@@ -273,7 +273,7 @@ async fn negative_control_connection_with_an_open_transaction_loses_what_is_ackn
 /// between the two. The harness sees it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn negative_control_two_statements_are_torn_by_a_cancellation() {
-    let database = Database::new().await;
+    let database = Database::unguarded().await;
     let mut conn = database.audited(ann()).await;
     let request = async {
         let mut bare = database.connect().await;

@@ -6,7 +6,7 @@ use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection
 use koherent_core::ErrorCode;
 use koherent_diesel::{AuditedConnection, Error};
 
-use super::engine::{Conn, Database, REFUSE_BAD, SURVIVES_FAILURES};
+use super::engine::{Conn, DROP_TASKS, Database, REFUSE_BAD, SURVIVES_FAILURES};
 use super::{count, history_of};
 use crate::tables::*;
 
@@ -109,7 +109,7 @@ async fn history_is_rolled_back_when_the_change_fails() {
 /// The same write with change and history as two statements loses history: the harness can fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn negative_control_two_statements_keep_the_change_without_history() {
-    let database = Database::new().await;
+    let database = Database::unguarded().await;
     let mut conn = database.audited(ann()).await;
     conn.audited_insert(samples::table, named("liver"))
         .execute()
@@ -264,9 +264,7 @@ async fn swallowed_failures_are_not_committed_unseen() {
 async fn missing_tables_are_named_with_what_to_do() {
     let database = Database::new().await;
     let mut conn = database.audited(under_task("task-a")).await;
-    conn.batch_execute("DROP TABLE koherent_task")
-        .await
-        .unwrap();
+    conn.batch_execute(DROP_TASKS).await.unwrap();
     let error = conn
         .audited_insert(samples::table, named("liver"))
         .execute()
@@ -278,10 +276,12 @@ async fn missing_tables_are_named_with_what_to_do() {
         "{error}"
     );
     assert_eq!(state(&mut conn).await, (vec![], 0));
+
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
     conn.batch_execute("ALTER TABLE samples_history DROP COLUMN note")
         .await
         .unwrap();
-    let mut conn = database.audited(ann()).await;
     let error = conn
         .audited_insert(samples::table, named("liver"))
         .execute()

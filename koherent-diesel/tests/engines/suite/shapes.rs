@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl as _;
 use koherent_diesel::{Audited, check, entries_of};
 
 use super::count;
-use super::engine::{Database, REPLACE_KEY};
+use super::engine::{Backend, DROP_TASKS, Database, REPLACE_KEY};
 use crate::tables::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,11 +27,11 @@ async fn differences_are_named() {
     use diesel_async::SimpleAsyncConnection as _;
     for (sql, expected) in [
         (
-            "DROP TABLE koherent_task",
+            DROP_TASKS,
             "the table `koherent_task` does not exist: run the migrations",
         ),
         (
-            "DROP TABLE samples_history",
+            &samples::table::drop_history_ddl::<Backend>(),
             "the table `samples_history` does not exist",
         ),
         (
@@ -43,7 +43,7 @@ async fn differences_are_named() {
             "the column `mass` of the table `samples_history` has the type `",
         ),
         (
-            REPLACE_KEY,
+            &format!("{}{REPLACE_KEY}", samples::table::unguard_ddl::<Backend>()),
             "the table `samples` has the primary key (name), not (id)",
         ),
         (

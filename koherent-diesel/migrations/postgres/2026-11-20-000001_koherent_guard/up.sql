@@ -1,0 +1,197 @@
+-- What guards need: which tables are under audit and how, what was done to the audit itself, and the functions of the triggers.
+
+-- The tables under audit, as the migrations that made their history tables and guards declare them.
+CREATE TABLE koherent_table (
+    tracked_schema text NOT NULL,
+    tracked_table text NOT NULL,
+    history_schema text NOT NULL,
+    history_table text NOT NULL,
+    policy text NOT NULL CHECK (policy IN ('refuse', 'capture')),
+    key_columns json NOT NULL,
+    kept_columns json NOT NULL,
+    history_columns json NOT NULL,
+    excluded_columns json NOT NULL,
+    PRIMARY KEY (tracked_schema, tracked_table)
+);
+
+-- What was done to the audit itself: pauses, pruned histories, baselines. With whom to ask, why, and how many rows.
+CREATE TABLE koherent_operation (
+    operation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    operation text NOT NULL CHECK (operation IN ('pause', 'prune', 'baseline')),
+    operation_date timestamptz NOT NULL,
+    operation_user text,
+    operation_client text,
+    operation_organization text,
+    operation_task text,
+    operation_transaction uuid NOT NULL,
+    operation_reason text,
+    operation_context json,
+    tracked_table text,
+    created_rows bigint NOT NULL DEFAULT 0,
+    updated_rows bigint NOT NULL DEFAULT 0,
+    deleted_rows bigint NOT NULL DEFAULT 0,
+    UNIQUE (operation_transaction, tracked_table)
+);
+CREATE INDEX koherent_operation_date ON koherent_operation (operation_date);
+
+-- The role whose statement this is, also inside a function that runs with the rights of another.
+CREATE FUNCTION koherent_role() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE pg_catalog.current_setting('role') WHEN 'none' THEN session_user::text ELSE pg_catalog.current_setting('role') END
+$$;
+
+-- The id of the open transaction (a UUID of version 7): the one that the session has said, or one that is made here.
+CREATE FUNCTION koherent_transaction(said json) RETURNS uuid LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id text := coalesce(said->>'transaction', nullif(current_setting('koherent.transaction', true), ''));
+    milliseconds bytea;
+BEGIN
+    IF id IS NULL THEN
+        milliseconds := substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3);
+        id := encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING milliseconds FROM 1 FOR 6), 52, 1), 53, 1), 'hex');
+        PERFORM set_config('koherent.transaction', id, true);
+    END IF;
+    RETURN id::uuid;
+END
+$$;
+
+-- Makes sure that the task which the session has said has its row.
+CREATE FUNCTION koherent_admit_said_task(said json) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    t text[] := ARRAY(SELECT json_array_elements_text(said->'task_row'));
+BEGIN
+    IF said->'task_row' IS NOT NULL THEN
+        PERFORM koherent_admit_task(t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9], t[10], t[11], t[12]);
+    END IF;
+    RETURN said->>'task';
+END
+$$;
+
+-- The trigger of guarded tables: after each statement that was not armed by an audited one. Its arguments are the policy, the
+-- schema (or nothing, for that of the table) and the name of the history table, the columns of the key, the kept columns, and
+-- their names in the history table.
+CREATE FUNCTION koherent_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    policy constant text := TG_ARGV[0];
+    -- The schema of this function, and of all that the migrations made beside it.
+    home text := (SELECT p.pronamespace::regnamespace::text FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+                  WHERE t.tgrelid = TG_RELID AND t.tgname = TG_NAME);
+    -- What the audited statement says whose part this is (a cascade, say), or else what the whole transaction says.
+    ours constant text := statement_timestamp()::text || ' ';
+    spoken constant text := current_setting('koherent.statement', true);
+    said json := CASE WHEN starts_with(spoken, ours) THEN substr(spoken, length(ours) + 1)
+                 ELSE nullif(current_setting('koherent.attribution', true), '') END::json;
+    pause text := nullif(current_setting('koherent.operation', true), '');
+    touched bigint;
+    role text;
+    helper text;
+    history text;
+    kept text;
+    kept_old text;
+    kept_new text;
+    kept_there text;
+    same_key text;
+    context json;
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        EXECUTE format('SELECT count(*) FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO touched;
+    ELSIF TG_OP = 'INSERT' THEN
+        touched := (SELECT count(*) FROM koherent_new);
+    ELSE
+        touched := (SELECT count(*) FROM koherent_old);
+    END IF;
+    -- Cascades run their statement also where there is nothing to do.
+    IF touched = 0 THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('search_path', format('%s, pg_catalog, pg_temp', home), true);
+    role := koherent_role();
+
+    IF pause IS NOT NULL THEN
+        INSERT INTO koherent_operation AS o (
+            operation, operation_date, operation_user, operation_client, operation_organization, operation_task,
+            operation_transaction, operation_reason, operation_context, tracked_table, created_rows, updated_rows, deleted_rows
+        )
+        SELECT operation, clock_timestamp(), operation_user, operation_client, operation_organization, operation_task,
+            operation_transaction, operation_reason, operation_context, TG_TABLE_NAME,
+            CASE TG_OP WHEN 'INSERT' THEN touched ELSE 0 END, CASE TG_OP WHEN 'UPDATE' THEN touched ELSE 0 END,
+            CASE WHEN TG_OP IN ('DELETE', 'TRUNCATE') THEN touched ELSE 0 END
+        FROM koherent_operation WHERE operation = 'pause' AND operation_transaction = pause::uuid AND tracked_table IS NULL
+        ON CONFLICT (operation_transaction, tracked_table) DO UPDATE SET
+            created_rows = o.created_rows + excluded.created_rows, updated_rows = o.updated_rows + excluded.updated_rows,
+            deleted_rows = o.deleted_rows + excluded.deleted_rows;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Nobody has said why: this is no pause.
+    END IF;
+
+    IF policy = 'refuse' THEN
+        helper := CASE TG_OP WHEN 'INSERT' THEN 'audited_insert' WHEN 'UPDATE' THEN 'audited_update' ELSE 'audited_delete' END;
+        RAISE EXCEPTION '% of % refused, it would leave no history: use %, or audit_paused for a data migration',
+            TG_OP, TG_TABLE_NAME, helper
+            USING ERRCODE = 'KO001', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, CONSTRAINT = 'koherent_guard',
+                  HINT = format('%s is a function of koherent-diesel, and a method of its AuditedConnection; it writes the history row as well.', helper);
+    END IF;
+
+    history := format('%I.%I', coalesce(nullif(TG_ARGV[1], ''), TG_TABLE_SCHEMA), TG_ARGV[2]);
+    SELECT string_agg(format('r.%I', name), ', ' ORDER BY at), string_agg(format('o.%I', name), ', ' ORDER BY at),
+           string_agg(format('n.%I', name), ', ' ORDER BY at)
+        INTO kept, kept_old, kept_new FROM unnest(TG_ARGV[4]::text[]) WITH ORDINALITY AS names (name, at);
+    kept_there := (SELECT string_agg(format('%I', name), ', ' ORDER BY at)
+                   FROM unnest(TG_ARGV[5]::text[]) WITH ORDINALITY AS names (name, at));
+    context := (coalesce((said->'context')::jsonb, '{}') || jsonb_build_object('captured', TG_OP, 'database_role', role))::json;
+    -- As records, values are compared byte by byte.
+    same_key := (SELECT format('CAST(ROW(%s) AS record) *= CAST(ROW(%s) AS record)',
+                               string_agg(format('o.%I', name), ', ' ORDER BY at), string_agg(format('n.%I', name), ', ' ORDER BY at))
+                 FROM unnest(TG_ARGV[3]::text[]) WITH ORDINALITY AS names (name, at));
+    EXECUTE format(
+        'INSERT INTO %s (%s, history_kind, history_date, history_user, history_client, history_organization, history_task, '
+        'history_transaction, history_reason, history_context) SELECT %s, r.koherent_kind, clock_timestamp(), $1, $2, $3, $4, $5, $6, $7 FROM (%s) AS r',
+        history, kept_there, kept,
+        CASE TG_OP
+            WHEN 'INSERT' THEN 'SELECT *, ''+'' AS koherent_kind FROM koherent_new'
+            WHEN 'DELETE' THEN 'SELECT *, ''-'' AS koherent_kind FROM koherent_old'
+            WHEN 'TRUNCATE' THEN format('SELECT *, ''-'' AS koherent_kind FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME)
+            -- The history is that of a key: where an update moves rows, keys come and go.
+            ELSE format(
+                'SELECT o.*, ''-'' AS koherent_kind FROM koherent_old AS o WHERE NOT EXISTS (SELECT FROM koherent_new AS n WHERE %1$s) '
+                'UNION ALL SELECT n.*, ''+'' FROM koherent_new AS n WHERE NOT EXISTS (SELECT FROM koherent_old AS o WHERE %1$s) '
+                'UNION ALL SELECT n.*, ''~'' FROM koherent_old AS o JOIN koherent_new AS n ON %1$s '
+                'WHERE CAST(ROW(%2$s) AS record) *<> CAST(ROW(%3$s) AS record)',
+                same_key, kept_old, kept_new)
+        END)
+    USING CASE WHEN said IS NULL THEN role ELSE said->>'user' END, said->>'client', said->>'organization',
+        koherent_admit_said_task(said), koherent_transaction(said), said->>'reason', context;
+    RETURN NULL;
+END
+$$;
+
+-- The trigger of tables to which rows are only added. A recorded operation may delete entries of a history table (`koherent
+-- prune`), and counts its own rows.
+CREATE FUNCTION koherent_append_only() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    home text := (SELECT p.pronamespace::regnamespace::text FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+                  WHERE t.tgrelid = TG_RELID AND t.tgname = TG_NAME);
+    running constant text := nullif(current_setting('koherent.operation', true), '');
+BEGIN
+    IF running IS NOT NULL AND TG_OP <> 'TRUNCATE' THEN
+        PERFORM set_config('search_path', format('%s, pg_catalog, pg_temp', home), true);
+        IF TG_OP = 'DELETE' AND EXISTS (
+            SELECT FROM koherent_operation AS o JOIN koherent_table AS t USING (tracked_table)
+            WHERE o.operation = 'prune' AND o.operation_transaction = running::uuid AND t.history_table = TG_TABLE_NAME
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    RAISE EXCEPTION '% of % refused: rows are only added here; `koherent prune` is what deletes old entries', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'KO002', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, CONSTRAINT = 'koherent_append_only';
+END
+$$;
+
+CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON koherent_task
+    FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
+CREATE TRIGGER koherent_append_only BEFORE DELETE OR TRUNCATE ON koherent_operation
+    FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
+CREATE TRIGGER koherent_append_only_update BEFORE UPDATE ON koherent_operation
+    FOR EACH ROW WHEN (OLD.operation_transaction::text IS DISTINCT FROM current_setting('koherent.operation', true))
+    EXECUTE FUNCTION koherent_append_only();

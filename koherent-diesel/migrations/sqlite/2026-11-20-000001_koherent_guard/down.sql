@@ -1,0 +1,9 @@
+DROP TRIGGER koherent_task_replace;
+DROP TRIGGER koherent_task_delete;
+DROP TRIGGER koherent_task_update;
+DROP VIEW koherent_admit;
+DROP VIEW koherent_said;
+DROP VIEW koherent_pause;
+DROP TABLE koherent_session;
+DROP TABLE koherent_operation;
+DROP TABLE koherent_table;
