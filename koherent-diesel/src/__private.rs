@@ -6,8 +6,10 @@ use diesel::query_builder::{QueryBuilder as _, QueryFragment};
 use diesel::{Column, Expression};
 
 use crate::link::LinkEnd;
+pub use crate::plain::Submitted;
 pub use crate::table::Name;
 use crate::table::{Audited, Holds};
+pub use inventory;
 
 /// The name that Diesel knows the table by.
 #[must_use]

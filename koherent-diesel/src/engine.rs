@@ -6,6 +6,7 @@ use diesel::query_builder::QueryFragment;
 use diesel::row::Row;
 use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
+use uuid::Uuid;
 
 use crate::change::Audit;
 use crate::error::Error;
@@ -22,6 +23,18 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     /// How to declare a `history_id` that numbers entries.
     #[doc(hidden)]
     const NUMBERING: &'static str;
+
+    /// The present time, as an expression for a column of dates.
+    #[doc(hidden)]
+    const NOW: &'static str;
+
+    /// What takes back what [`Engine::open_scope`] said, before the commit. Empty where the transaction's end does.
+    #[doc(hidden)]
+    const CLOSE_SCOPE: &'static str = "";
+
+    /// The same, after a rollback.
+    #[doc(hidden)]
+    const CLOSE_LOST_SCOPE: &'static str = "";
 
     /// Whether an insert of several rows is several statements: where there is no `DEFAULT` keyword, rows that leave out
     /// different columns cannot share one.
@@ -110,6 +123,14 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     /// The statement that begins such a transaction.
     #[doc(hidden)]
     fn begin(options: Options) -> String;
+
+    /// What tells the guards whose transaction it is, and which recorded operation it belongs to.
+    #[doc(hidden)]
+    fn open_scope(said: &str, operation: Option<Uuid>) -> String;
+
+    /// What makes sure that the task of an attribution has its row.
+    #[doc(hidden)]
+    fn admit_said_task(said: &str) -> String;
 
     /// What creates a history table.
     #[doc(hidden)]

@@ -23,6 +23,7 @@ mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 mod pending;
+mod plain;
 #[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]
 mod pool;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
@@ -34,6 +35,7 @@ mod reading;
 mod record;
 mod remembered;
 pub mod schema;
+mod scope;
 mod snapshot;
 mod sql;
 pub mod sql_types;

@@ -68,6 +68,13 @@ macro_rules! audited {
             }
         }
 
+        $crate::__private::inventory::submit! {
+            $crate::__private::Submitted {
+                type_name: ::std::any::type_name::<$base::table>,
+                tracked: <$base::table as $crate::Audited>::tracked,
+            }
+        }
+
         const _: () = {
             // One call per column, so that the compiler's message points at the column.
             $($crate::__private::column_is_held::<$base::$column, $history::$column>();)+

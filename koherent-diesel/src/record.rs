@@ -19,6 +19,8 @@ pub struct Recorder {
     pub(crate) clock: Arc<dyn Clock>,
     /// The id of the open transaction, where somebody opened one through us.
     pub(crate) transaction: Option<Uuid>,
+    /// Whether plain writes to tables under audit go through, in the open transaction.
+    pub(crate) lets_plain_writes_through: bool,
     /// Whether the open transaction can only be rolled back.
     pub(crate) doom: Doom,
 }
@@ -74,6 +76,7 @@ impl Recorder {
             remembered,
             clock: Arc::new(SystemClock),
             transaction: None,
+            lets_plain_writes_through: false,
             doom: Doom::default(),
         }
     }

@@ -12,6 +12,7 @@ use crate::driver::sealed::Ours;
 use crate::driver::{Blocking, Driver};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::scope::Scope;
 
 /// How often a transaction is run, at most, unless [`TransactionBuilder::attempts`] says otherwise.
 pub(crate) const ATTEMPTS: u32 = 10;
@@ -187,6 +188,7 @@ pub struct Futures;
 pub struct TransactionBuilder<'c, C, M> {
     connection: &'c mut AuditedConnection<C>,
     options: Options,
+    scope: Scope,
     attempts: u32,
     closures: PhantomData<M>,
 }
@@ -203,9 +205,49 @@ impl<'c, C: Driver, M> TransactionBuilder<'c, C, M> {
                 #[cfg(feature = "sqlite")]
                 lock: None,
             },
+            scope: Scope::Plain,
             attempts: 1,
             closures: PhantomData,
         }
+    }
+
+    /// Tells the database whose transaction it is, so that guards which capture plain writes ([`Policy::Capture`]) record
+    /// them with its user and its task. Plain writes of Diesel's then go through this connection.
+    ///
+    /// ```
+    /// # include!("doctest_setup.rs");
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use diesel::connection::SimpleConnection;
+    /// use diesel::sqlite::Sqlite;
+    /// use koherent_core::Principal;
+    /// use koherent_diesel::{Audited, AuditedConnection, Guard, entries_of};
+    ///
+    /// # let mut sqlite = connection();
+    /// sqlite.batch_execute(&samples::table::guard_ddl::<Sqlite>(&Guard::capture()))?;
+    /// let ann = Attribution::of(Principal::new("https://login.example", "ann", "lab-ui"));
+    /// let mut conn = AuditedConnection::new(sqlite, ann);
+    /// conn.build_transaction().attributed().run(|conn| {
+    ///     diesel::sql_query("INSERT INTO samples (id, name) VALUES (1, 'liver')").execute(conn)
+    /// })?;
+    ///
+    /// let entries = entries_of(samples::table, 1).load(&mut conn)?;
+    /// assert_eq!(entries[0].user.as_ref().unwrap(), "ann");
+    /// assert_eq!(entries[0].captured(), Some("INSERT"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`Policy::Capture`]: crate::Policy::Capture
+    pub fn attributed(mut self) -> Self {
+        if self.scope == Scope::Plain {
+            self.scope = Scope::Attributed;
+        }
+        self
+    }
+
+    pub(crate) fn paused(mut self, reason: String) -> Self {
+        self.scope = Scope::Paused(reason);
+        self
     }
 
     /// Runs it up to so many times: again, at once, after each [`Retryable`] failure, until it commits or fails otherwise.
@@ -301,6 +343,7 @@ where
         let begin = <C as Driver>::Backend::begin(self.options);
         let Self {
             connection,
+            scope,
             attempts,
             ..
         } = self;
@@ -308,14 +351,31 @@ where
         loop {
             left = left.saturating_sub(1);
             let begun = C::value(connection.bare_mut().begin_with(begin.clone(), Ours));
-            let result = match begun {
-                Ok(()) => {
-                    connection.began();
-                    closure(connection)
-                }
+            match begun {
+                Ok(()) => {}
                 Err(error) if error.is_retryable() && left > 0 => continue,
                 Err(error) => return Err(error.into()),
+            }
+            let result = match connection.began(&scope) {
+                Some(open) => connection.bare_mut().batch_execute(&open).map_err(E::from),
+                None => Ok(()),
             };
+            let result = match result {
+                Ok(()) => closure(connection),
+                Err(error) => Err(error),
+            };
+            let result = match result {
+                Ok(result)
+                    if scope != Scope::Plain && !<C as Driver>::Backend::CLOSE_SCOPE.is_empty() =>
+                {
+                    let closed = connection
+                        .bare_mut()
+                        .batch_execute(<C as Driver>::Backend::CLOSE_SCOPE);
+                    closed.map(|()| result).map_err(E::from)
+                }
+                result => result,
+            };
+            connection.recorder_mut().lets_plain_writes_through = false;
             let error = match result {
                 Ok(result) => match Manager::<C>::commit_transaction(connection) {
                     Ok(()) => return Ok(result),
@@ -327,6 +387,11 @@ where
                     error
                 }
             };
+            if scope != Scope::Plain && !<C as Driver>::Backend::CLOSE_LOST_SCOPE.is_empty() {
+                connection
+                    .bare_mut()
+                    .batch_execute(<C as Driver>::Backend::CLOSE_LOST_SCOPE)?;
+            }
             if left == 0 || !error.is_retryable() {
                 return Err(error);
             }
@@ -362,6 +427,7 @@ where
         let begin = <C as Driver>::Backend::begin(self.options);
         let Self {
             connection,
+            scope,
             attempts,
             ..
         } = self;
@@ -369,14 +435,36 @@ where
         loop {
             left = left.saturating_sub(1);
             let begun = C::future(connection.bare_mut().begin_with(begin.clone(), Ours)).await;
-            let result = match begun {
-                Ok(()) => {
-                    connection.began();
-                    closure.clone()(connection).await
-                }
+            match begun {
+                Ok(()) => {}
                 Err(error) if error.is_retryable() && left > 0 => continue,
                 Err(error) => return Err(error.into()),
+            }
+            let result = match connection.began(&scope) {
+                Some(open) => connection
+                    .bare_mut()
+                    .batch_execute(&open)
+                    .await
+                    .map_err(E::from),
+                None => Ok(()),
             };
+            let result = match result {
+                Ok(()) => closure.clone()(connection).await,
+                Err(error) => Err(error),
+            };
+            let result = match result {
+                Ok(result)
+                    if scope != Scope::Plain && !<C as Driver>::Backend::CLOSE_SCOPE.is_empty() =>
+                {
+                    let closed = connection
+                        .bare_mut()
+                        .batch_execute(<C as Driver>::Backend::CLOSE_SCOPE)
+                        .await;
+                    closed.map(|()| result).map_err(E::from)
+                }
+                result => result,
+            };
+            connection.recorder_mut().lets_plain_writes_through = false;
             let error = match result {
                 Ok(result) => match Manager::<C>::commit_transaction(connection).await {
                     Ok(()) => return Ok(result),
@@ -388,6 +476,12 @@ where
                     error
                 }
             };
+            if scope != Scope::Plain && !<C as Driver>::Backend::CLOSE_LOST_SCOPE.is_empty() {
+                connection
+                    .bare_mut()
+                    .batch_execute(<C as Driver>::Backend::CLOSE_LOST_SCOPE)
+                    .await?;
+            }
             if left == 0 || !error.is_retryable() {
                 return Err(error);
             }

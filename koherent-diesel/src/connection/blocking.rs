@@ -33,6 +33,7 @@ impl<C: Connection> Connection for AuditedConnection<C> {
     where
         T: QueryFragment<Self::Backend> + QueryId,
     {
+        self.refuse_plain::<T>()?;
         self.connection.execute_returning_count(source)
     }
 
@@ -73,6 +74,7 @@ impl<C: LoadConnection<B>, B> LoadConnection<B> for AuditedConnection<C> {
         T: Query + QueryFragment<Self::Backend> + QueryId + 'query,
         Self::Backend: QueryMetadata<T::SqlType>,
     {
+        self.refuse_plain::<T>()?;
         self.connection.load(source)
     }
 }

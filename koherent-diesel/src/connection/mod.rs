@@ -21,6 +21,7 @@ use crate::pending::Pending;
 use crate::reading::Reading;
 use crate::record::Recorder;
 use crate::remembered::Remembered;
+use crate::scope::Scope;
 use crate::statement::{AuditedStatement, Delete, Insert, InsertWhole, Update, update};
 use crate::table::Audited;
 use crate::transaction::{ATTEMPTS, TransactionBuilder};
@@ -224,9 +225,34 @@ impl<C: Driver> AuditedConnection<C> {
         &mut self.connection
     }
 
-    /// Gives a transaction that was begun by a statement of its own its id.
-    pub(crate) fn began(&mut self) {
-        self.recorder.transaction = Some(self.recorder.new_transaction());
+    /// A transaction in which guards let everything through: for a data migration that would be too much to record row by
+    /// row. It is recorded in `koherent_operation` instead: who, why, and how many rows of which table were created, updated
+    /// and deleted. Audited changes are audited as ever.
+    ///
+    /// ```
+    /// # include!("../doctest_setup.rs");
+    /// # fn main() -> Result<(), koherent_diesel::Error> {
+    /// # let mut conn = koherent_diesel::AuditedConnection::new(connection_with_liver(), Attribution::system("import"));
+    /// conn.audit_paused("labels in lower case").run(|conn| {
+    ///     diesel::sql_query("UPDATE samples SET name = lower(name)").execute(conn)
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn audit_paused(&mut self, reason: &str) -> TransactionBuilder<'_, C, C::Closures> {
+        TransactionBuilder::new(self).paused(reason.to_owned())
+    }
+
+    /// Gives a transaction that was begun by a statement of its own its id, and says what it says to the database.
+    pub(crate) fn began(&mut self, scope: &Scope) -> Option<String> {
+        let transaction = self.recorder.new_transaction();
+        self.recorder.transaction = Some(transaction);
+        self.recorder.lets_plain_writes_through = scope.lets_plain_writes_through();
+        scope.open::<C::Backend>(&self.recorder, transaction)
+    }
+
+    pub(crate) const fn recorder_mut(&mut self) -> &mut Recorder {
+        &mut self.recorder
     }
 
     fn pending<S>(&mut self, statement: S) -> Pending<'_, C, S::Table>
@@ -320,6 +346,14 @@ impl<C> AuditedConnection<C> {
         if self.depth(status) == 0 {
             self.recorder.doom.lift(1);
             self.recorder.transaction = None;
+        }
+    }
+
+    /// Refuses a statement of Diesel's that would write to a table under audit, unless the transaction says otherwise.
+    fn refuse_plain<S>(&self) -> QueryResult<()> {
+        match crate::plain::refused::<S>() {
+            Some(error) if !self.recorder.lets_plain_writes_through => Err(error),
+            _ => Ok(()),
         }
     }
 

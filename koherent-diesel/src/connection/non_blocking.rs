@@ -1,7 +1,11 @@
 //! diesel-async's connection traits, by delegation.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use diesel::connection::{CacheSize, Instrumentation, TransactionManagerStatus};
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::result::Error as DieselError;
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::{
     AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection, TransactionManager,
@@ -16,8 +20,8 @@ impl<C: SimpleAsyncConnection + Send> SimpleAsyncConnection for AuditedConnectio
 }
 
 impl<C: AsyncConnectionCore> AsyncConnectionCore for AuditedConnection<C> {
-    type ExecuteFuture<'conn, 'query> = C::ExecuteFuture<'conn, 'query>;
-    type LoadFuture<'conn, 'query> = C::LoadFuture<'conn, 'query>;
+    type ExecuteFuture<'conn, 'query> = OrRefused<C::ExecuteFuture<'conn, 'query>>;
+    type LoadFuture<'conn, 'query> = OrRefused<C::LoadFuture<'conn, 'query>>;
     type Stream<'conn, 'query> = C::Stream<'conn, 'query>;
     type Row<'conn, 'query> = C::Row<'conn, 'query>;
     type Backend = C::Backend;
@@ -27,7 +31,8 @@ impl<C: AsyncConnectionCore> AsyncConnectionCore for AuditedConnection<C> {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Self::Backend> + QueryId + 'query,
     {
-        self.connection.load(source)
+        let refused = self.refuse_plain::<T::Query>();
+        OrRefused::unless(refused, || self.connection.load(source))
     }
 
     fn execute_returning_count<'conn, 'query, T>(
@@ -37,7 +42,8 @@ impl<C: AsyncConnectionCore> AsyncConnectionCore for AuditedConnection<C> {
     where
         T: QueryFragment<Self::Backend> + QueryId + 'query,
     {
-        self.connection.execute_returning_count(source)
+        let refused = self.refuse_plain::<T>();
+        OrRefused::unless(refused, || self.connection.execute_returning_count(source))
     }
 }
 
@@ -106,5 +112,46 @@ where
         conn: &mut AuditedConnection<C>,
     ) -> &mut TransactionManagerStatus {
         M::transaction_manager_status_mut(&mut conn.connection)
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// What becomes of a statement: it runs, unless it is refused.
+    #[project = Projected]
+    #[derive(Debug)]
+    #[non_exhaustive]
+    pub enum OrRefused<F> {
+        #[doc(hidden)]
+        Runs {
+            #[pin]
+            future: F,
+        },
+        #[doc(hidden)]
+        Refused {
+            error: Option<DieselError>,
+        },
+    }
+}
+
+impl<F> OrRefused<F> {
+    fn unless(refused: QueryResult<()>, run: impl FnOnce() -> F) -> Self {
+        match refused {
+            Ok(()) => Self::Runs { future: run() },
+            Err(error) => Self::Refused { error: Some(error) },
+        }
+    }
+}
+
+impl<T, F: Future<Output = QueryResult<T>>> Future for OrRefused<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Projected::Runs { future } => future.poll(context),
+            // Polled again, it has nothing more to say.
+            Projected::Refused { error } => {
+                Poll::Ready(Err(error.take().unwrap_or(DieselError::NotFound)))
+            }
+        }
     }
 }

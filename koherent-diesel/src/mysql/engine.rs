@@ -8,6 +8,7 @@ use diesel::row::{Field as _, Row};
 use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::value::Value;
 use super::work::{Read, Sql, Work};
@@ -50,6 +51,10 @@ impl Positional for Mysql {
 
 impl Engine for Mysql {
     const NUMBERING: &'static str = "`BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY`";
+    const NOW: &'static str = "UTC_TIMESTAMP(6)";
+    const CLOSE_SCOPE: &'static str =
+        "SET @koherent_attribution = NULL, @koherent_operation = NULL";
+    const CLOSE_LOST_SCOPE: &'static str = Self::CLOSE_SCOPE;
     type Part = Sql;
     type Work = Work;
     /// Everything is read as text.
@@ -163,6 +168,16 @@ impl Engine for Mysql {
 
     fn begin(options: Options) -> String {
         options.mysql()
+    }
+
+    fn open_scope(said: &str, operation: Option<Uuid>) -> String {
+        let operation = operation.map_or("NULL".to_owned(), |operation| format!("'{operation}'"));
+        let said = Self::literal(said);
+        format!("SET @koherent_attribution = {said}, @koherent_operation = {operation}")
+    }
+
+    fn admit_said_task(said: &str) -> String {
+        format!("CALL koherent_admit_said_task({})", Self::literal(said))
     }
 
     fn history_ddl(table: &TrackedTable) -> String {

@@ -9,6 +9,7 @@ use diesel::row::{Field as _, Row};
 use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::sql::{Part, Sql};
 use super::work::{About, Work};
@@ -27,6 +28,7 @@ impl sealed::Sealed for Pg {}
 
 impl Engine for Pg {
     const NUMBERING: &'static str = "`bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY`";
+    const NOW: &'static str = "clock_timestamp()";
     type Part = Part;
     type Work = Work;
     /// Everything is read as text.
@@ -140,6 +142,26 @@ impl Engine for Pg {
 
     fn begin(options: Options) -> String {
         options.postgres()
+    }
+
+    fn open_scope(said: &str, operation: Option<Uuid>) -> String {
+        let mut sql = format!(
+            "SELECT set_config('koherent.attribution', {}, true)",
+            Self::literal(said)
+        );
+        if let Some(operation) = operation {
+            sql.push_str(&format!(
+                ", set_config('koherent.operation', '{operation}', true)"
+            ));
+        }
+        sql
+    }
+
+    fn admit_said_task(said: &str) -> String {
+        format!(
+            "SELECT koherent_admit_said_task({}::json)",
+            Self::literal(said)
+        )
     }
 
     fn history_ddl(table: &TrackedTable) -> String {

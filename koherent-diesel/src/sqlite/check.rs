@@ -20,6 +20,15 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
             ", 'column', name, type, \"notnull\" = 0 AND pk = 0, pk > 0 AND upper(type) = 'INTEGER' FROM pragma_table_xinfo",
         );
         pragma(&mut sql, table);
+        // What such a key updates, it updates under the same arms as the statement itself.
+        sql.push(" UNION ALL SELECT ").bind(number);
+        sql.push(
+            ", 'unfit', 'refers to itself by a foreign key that is ON UPDATE ' || on_update || ', which leaves no history: take \
+             that away, and update these rows as well', NULL, NULL, NULL FROM pragma_foreign_key_list",
+        );
+        pragma(&mut sql, table);
+        sql.push(" WHERE \"table\" = ").bind(table.table);
+        sql.push(" COLLATE NOCASE AND on_update NOT IN ('NO ACTION', 'RESTRICT') AND seq = 0");
         sql.push(" UNION ALL SELECT ").bind(number);
         sql.push(", 'key', name, NULL, NULL, NULL FROM pragma_table_xinfo");
         pragma(&mut sql, table);

@@ -27,16 +27,9 @@ pub(super) fn run(
         });
     }
 
-    // By the entries just written, not by the filter again: it may look at history, or at chance.
     let mut sql = Sql::new();
-    sql.push("DELETE FROM ").table(table.name).push(" WHERE (");
-    sql.identifiers("", table.key.iter().copied())
-        .push(") IN (SELECT ");
-    sql.identifiers("", table.key_in_history())
-        .push(" FROM ")
-        .table(table.history);
-    sql.push(" WHERE `history_id` BETWEEN ").bind(written.first);
-    sql.push(" AND ").bind(written.last).push(")");
+    sql.push("DELETE FROM ").table(table.name);
+    push_written(&mut sql, table, written);
     let rows = match returning.columns {
         Some(columns) => {
             sql.push(" RETURNING ").append(columns);
@@ -44,8 +37,39 @@ pub(super) fn run(
         }
         None => execute(connection, &sql)?,
     };
+    if rows < written.count && !any_left(connection, table, written)? {
+        // The others went with these: a foreign key of the table to itself deletes them.
+        return Ok(Touched {
+            rows: written.count,
+            recorded: written.count,
+        });
+    }
     let recorded = complete(table, rows, written.count)?;
     Ok(Touched { rows, recorded })
+}
+
+/// ` WHERE` the row has one of the entries just written: not the filter again, which may look at history, or at chance.
+fn push_written(sql: &mut Sql, table: &'static TrackedTable, written: Written) {
+    sql.push(" WHERE (")
+        .identifiers("", table.key.iter().copied())
+        .push(") IN (SELECT ");
+    sql.identifiers("", table.key_in_history())
+        .push(" FROM ")
+        .table(table.history);
+    sql.push(" WHERE `history_id` BETWEEN ").bind(written.first);
+    sql.push(" AND ").bind(written.last).push(")");
+}
+
+fn any_left(
+    connection: &mut SqliteConnection,
+    table: &'static TrackedTable,
+    written: Written,
+) -> Result<bool, Error> {
+    let mut sql = Sql::new();
+    sql.push("SELECT 1 FROM ").table(table.name);
+    push_written(&mut sql, table, written);
+    sql.push(" LIMIT 1");
+    Ok(for_each_row(connection, &sql, |_| Ok::<_, Error>(()))? > 0)
 }
 
 /// Writes one entry for each row that the filter finds, and says which ids they have.

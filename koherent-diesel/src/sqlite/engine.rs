@@ -11,6 +11,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::value::Value;
 use super::work::{Read, Sql, Work};
@@ -63,6 +64,9 @@ impl Engine for Sqlite {
     const NUMBERING: &'static str =
         "INTEGER PRIMARY KEY AUTOINCREMENT (another integer type numbers nothing in SQLite)";
     const ROW_BY_ROW: bool = true;
+    const NOW: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00'";
+    const CLOSE_SCOPE: &'static str =
+        "UPDATE koherent_session SET attribution = NULL, operation = NULL";
     type Part = Sql;
     type Work = Work;
     type Cell = Value;
@@ -207,6 +211,19 @@ impl Engine for Sqlite {
 
     fn begin(options: Options) -> String {
         options.sqlite()
+    }
+
+    fn open_scope(said: &str, operation: Option<Uuid>) -> String {
+        let operation = operation.map_or("NULL".to_owned(), |operation| format!("'{operation}'"));
+        let said = Self::literal(said);
+        format!("UPDATE koherent_session SET attribution = {said}, operation = {operation}")
+    }
+
+    fn admit_said_task(said: &str) -> String {
+        format!(
+            "INSERT INTO koherent_admit VALUES ({})",
+            Self::literal(said)
+        )
     }
 
     fn history_ddl(table: &TrackedTable) -> String {

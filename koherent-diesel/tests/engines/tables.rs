@@ -54,6 +54,29 @@ koherent_diesel::audited_table! {
     }
 }
 
+koherent_diesel::audited_table! {
+    measurements => measurements_history (id) {
+        id -> BigInt,
+        sample_id -> BigInt,
+        value -> Double,
+    }
+}
+
+koherent_diesel::audited_table! {
+    nodes => nodes_history (id) {
+        id -> BigInt,
+        parent -> Nullable<BigInt>,
+        label -> Text,
+    }
+}
+
+diesel::table! {
+    plain (id) {
+        id -> BigInt,
+        name -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(samples, sample_tags);
 koherent_diesel::audited_link!(sample_tags: sample_id => samples, tag_id => tags);
 
@@ -87,6 +110,14 @@ koherent_diesel::audited_table! {
         c53 -> Nullable<Integer>, c54 -> Nullable<Integer>, c55 -> Nullable<Integer>, c56 -> Nullable<Integer>,
         c57 -> Nullable<Integer>,
     }
+}
+
+/// A raw statement, what it is refused as, and the entries that it leaves where it is captured: statement, kind, id, name.
+/// What is refused as nothing goes through, because it changes nothing.
+pub struct Raw {
+    pub sql: &'static str,
+    pub refused: Option<&'static str>,
+    pub captured: &'static [(&'static str, &'static str, i64, &'static str)],
 }
 
 /// How many nullable columns `wide` has, beside its key. Its history has ten columns of its own: with five columns excluded,

@@ -61,39 +61,10 @@ BEGIN
     END IF;
 END;
 
--- What is stamped on a captured entry: what the session says, or else the role. Makes sure that the task which the session says has
--- its row. The entries of one statement share a transaction (a UUID of version 7), where the session says none.
-CREATE PROCEDURE koherent_stamp(
-    IN captured_event VARCHAR(10) CHARACTER SET ascii, OUT said_user TEXT CHARACTER SET utf8mb4, OUT said_client TEXT CHARACTER SET utf8mb4,
-    OUT said_organization TEXT CHARACTER SET utf8mb4, OUT said_task TEXT CHARACTER SET utf8mb4,
-    OUT said_transaction CHAR(36) CHARACTER SET ascii, OUT said_reason TEXT CHARACTER SET utf8mb4,
-    OUT said_context LONGTEXT CHARACTER SET utf8mb4
-)
+-- Makes sure that the task of an attribution has its row, and that it is the one that is meant.
+CREATE PROCEDURE koherent_admit_said_task(IN said LONGTEXT CHARACTER SET utf8mb4)
 BEGIN
-    DECLARE said LONGTEXT CHARACTER SET utf8mb4 DEFAULT COALESCE(@koherent_statement, @koherent_attribution);
-    DECLARE milliseconds CHAR(12) CHARACTER SET ascii;
-    DECLARE random CHAR(32) CHARACTER SET ascii;
     DECLARE others INT;
-    SET said_user = IF(said IS NULL, USER(), JSON_UNQUOTE(JSON_EXTRACT(said, '$.user')));
-    SET said_client = JSON_UNQUOTE(JSON_EXTRACT(said, '$.client'));
-    SET said_organization = JSON_UNQUOTE(JSON_EXTRACT(said, '$.organization'));
-    SET said_task = JSON_UNQUOTE(JSON_EXTRACT(said, '$.task'));
-    SET said_reason = JSON_UNQUOTE(JSON_EXTRACT(said, '$.reason'));
-    SET said_context = JSON_SET(
-        COALESCE(JSON_EXTRACT(said, '$.context'), '{}'), '$.captured', captured_event, '$.database_role', USER()
-    );
-    SET said_transaction = JSON_UNQUOTE(JSON_EXTRACT(said, '$.transaction'));
-    IF said_transaction IS NULL THEN
-        IF NOT (@koherent_raw_statement <=> NOW(6)) THEN
-            SET milliseconds = LPAD(LOWER(HEX(FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000))), 12, '0');
-            SET random = MD5(CONCAT(UUID(), RAND()));
-            SET @koherent_raw_statement = NOW(6);
-            SET @koherent_raw_transaction = CONCAT(
-                LEFT(milliseconds, 8), '-', RIGHT(milliseconds, 4), '-7', SUBSTR(random, 1, 3), '-a', SUBSTR(random, 4, 3), '-', SUBSTR(random, 7, 12)
-            );
-        END IF;
-        SET said_transaction = @koherent_raw_transaction;
-    END IF;
     IF JSON_EXTRACT(said, '$.task_row[0]') IS NOT NULL THEN
         INSERT IGNORE INTO koherent_task (
             task_id, parent_task_id, root_task_id, assigner_sub, caller_sub, agent_sub, agent_client_id, issuer, token_id, args_hash,
@@ -132,6 +103,40 @@ BEGIN
     END IF;
 END;
 
+-- What is stamped on a captured entry: what the session says, or else the role. The entries of one statement share a transaction (a UUID of version 7), where the session says none.
+CREATE PROCEDURE koherent_stamp(
+    IN captured_event VARCHAR(10) CHARACTER SET ascii, OUT said_user TEXT CHARACTER SET utf8mb4, OUT said_client TEXT CHARACTER SET utf8mb4,
+    OUT said_organization TEXT CHARACTER SET utf8mb4, OUT said_task TEXT CHARACTER SET utf8mb4,
+    OUT said_transaction CHAR(36) CHARACTER SET ascii, OUT said_reason TEXT CHARACTER SET utf8mb4,
+    OUT said_context LONGTEXT CHARACTER SET utf8mb4
+)
+BEGIN
+    DECLARE said LONGTEXT CHARACTER SET utf8mb4 DEFAULT COALESCE(@koherent_statement, @koherent_attribution);
+    DECLARE milliseconds CHAR(12) CHARACTER SET ascii;
+    DECLARE random CHAR(32) CHARACTER SET ascii;
+    SET said_user = IF(said IS NULL, USER(), JSON_UNQUOTE(JSON_EXTRACT(said, '$.user')));
+    SET said_client = JSON_UNQUOTE(JSON_EXTRACT(said, '$.client'));
+    SET said_organization = JSON_UNQUOTE(JSON_EXTRACT(said, '$.organization'));
+    SET said_task = JSON_UNQUOTE(JSON_EXTRACT(said, '$.task'));
+    SET said_reason = JSON_UNQUOTE(JSON_EXTRACT(said, '$.reason'));
+    SET said_context = JSON_SET(
+        COALESCE(JSON_EXTRACT(said, '$.context'), '{}'), '$.captured', captured_event, '$.database_role', USER()
+    );
+    SET said_transaction = JSON_UNQUOTE(JSON_EXTRACT(said, '$.transaction'));
+    IF said_transaction IS NULL THEN
+        IF NOT (@koherent_raw_statement <=> NOW(6)) THEN
+            SET milliseconds = LPAD(LOWER(HEX(FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000))), 12, '0');
+            SET random = MD5(CONCAT(UUID(), RAND()));
+            SET @koherent_raw_statement = NOW(6);
+            SET @koherent_raw_transaction = CONCAT(
+                LEFT(milliseconds, 8), '-', RIGHT(milliseconds, 4), '-7', SUBSTR(random, 1, 3), '-a', SUBSTR(random, 4, 3), '-', SUBSTR(random, 7, 12)
+            );
+        END IF;
+        SET said_transaction = @koherent_raw_transaction;
+    END IF;
+    CALL koherent_admit_said_task(said);
+END;
+
 -- Tasks and operations are only added. TRUNCATE runs no triggers, so a table that stays empty refers to them.
 CREATE TRIGGER koherent_task_update BEFORE UPDATE ON koherent_task FOR EACH ROW
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'KO002: UPDATE of koherent_task refused: rows are only added here; `koherent prune` is what deletes old entries';
@@ -153,3 +158,14 @@ CREATE TABLE koherent_keeps_operation (
     CONSTRAINT `TRUNCATE of koherent_operation refused: rows are only added here`
         FOREIGN KEY (id) REFERENCES koherent_operation (operation_id)
 ) ENGINE = InnoDB;
+
+-- A pause for a data migration in SQL: `CALL koherent_begin_pause('why')`, the changes, `CALL koherent_end_pause()`.
+CREATE PROCEDURE koherent_begin_pause(IN reason TEXT CHARACTER SET utf8mb4)
+BEGIN
+    DECLARE pause CHAR(36) CHARACTER SET ascii DEFAULT UUID();
+    INSERT INTO koherent_operation (operation, operation_date, operation_user, operation_transaction, operation_reason)
+    VALUES ('pause', UTC_TIMESTAMP(6), USER(), pause, reason);
+    SET @koherent_operation = pause;
+END;
+CREATE PROCEDURE koherent_end_pause()
+    SET @koherent_operation = NULL;

@@ -66,6 +66,15 @@ BEGIN
 END
 $$;
 
+-- A pause for a data migration in SQL, until the end of the transaction: `SELECT koherent_pause('why')`.
+CREATE FUNCTION koherent_pause(reason text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO koherent_operation (operation, operation_date, operation_user, operation_transaction, operation_reason)
+    VALUES ('pause', clock_timestamp(), koherent_role(), koherent_transaction(NULL), reason);
+    PERFORM set_config('koherent.operation', koherent_transaction(NULL)::text, true);
+END
+$$;
+
 -- The trigger of guarded tables: after each statement that was not armed by an audited one. Its arguments are the policy, the
 -- schema (or nothing, for that of the table) and the name of the history table, the columns of the key, the kept columns, and
 -- their names in the history table.
@@ -78,7 +87,8 @@ DECLARE
     -- What the audited statement says whose part this is (a cascade, say), or else what the whole transaction says.
     ours constant text := statement_timestamp()::text || ' ';
     spoken constant text := current_setting('koherent.statement', true);
-    said json := CASE WHEN starts_with(spoken, ours) THEN substr(spoken, length(ours) + 1)
+    is_part constant boolean := coalesce(starts_with(spoken, ours), false);
+    said json := CASE WHEN is_part THEN substr(spoken, length(ours) + 1)
                  ELSE nullif(current_setting('koherent.attribution', true), '') END::json;
     pause text := nullif(current_setting('koherent.operation', true), '');
     touched bigint;
@@ -90,6 +100,9 @@ DECLARE
     kept_new text;
     kept_there text;
     same_key text;
+    same_key_there text;
+    changed text;
+    escaped boolean := true;
     context json;
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
@@ -125,7 +138,49 @@ BEGIN
         -- Nobody has said why: this is no pause.
     END IF;
 
+    history := format('%I.%I', coalesce(nullif(TG_ARGV[1], ''), TG_TABLE_SCHEMA), TG_ARGV[2]);
+    SELECT string_agg(format('r.%I', name), ', ' ORDER BY at), string_agg(format('o.%I', name), ', ' ORDER BY at),
+           string_agg(format('n.%I', name), ', ' ORDER BY at)
+        INTO kept, kept_old, kept_new FROM unnest(TG_ARGV[4]::text[]) WITH ORDINALITY AS names (name, at);
+    kept_there := (SELECT string_agg(format('%I', name), ', ' ORDER BY at)
+                   FROM unnest(TG_ARGV[5]::text[]) WITH ORDINALITY AS names (name, at));
+    -- As records, values are compared byte by byte.
+    same_key := (SELECT format('CAST(ROW(%s) AS record) *= CAST(ROW(%s) AS record)',
+                               string_agg(format('o.%I', name), ', ' ORDER BY at), string_agg(format('n.%I', name), ', ' ORDER BY at))
+                 FROM unnest(TG_ARGV[3]::text[]) WITH ORDINALITY AS names (name, at));
+    changed := CASE TG_OP
+        WHEN 'INSERT' THEN 'SELECT *, ''+'' AS koherent_kind FROM koherent_new'
+        WHEN 'DELETE' THEN 'SELECT *, ''-'' AS koherent_kind FROM koherent_old'
+        WHEN 'TRUNCATE' THEN format('SELECT *, ''-'' AS koherent_kind FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME)
+        -- The history is that of a key: where an update moves rows, keys come and go.
+        ELSE format(
+            'SELECT o.*, ''-'' AS koherent_kind FROM koherent_old AS o WHERE NOT EXISTS (SELECT FROM koherent_new AS n WHERE %1$s) '
+            'UNION ALL SELECT n.*, ''+'' FROM koherent_new AS n WHERE NOT EXISTS (SELECT FROM koherent_old AS o WHERE %1$s) '
+            'UNION ALL SELECT n.*, ''~'' FROM koherent_old AS o JOIN koherent_new AS n ON %1$s '
+            'WHERE CAST(ROW(%2$s) AS record) *<> CAST(ROW(%3$s) AS record)',
+            same_key, kept_old, kept_new)
+    END;
+    -- A statement and the cascades into its own table are told of together. Rows that have their entry already are audited.
+    IF is_part THEN
+        same_key_there := (
+            SELECT string_agg(format('h.%I = r.%I', (TG_ARGV[5]::text[])[array_position(TG_ARGV[4]::text[], name)], name), ' AND ')
+            FROM unnest(TG_ARGV[3]::text[]) AS name);
+        changed := format(
+            'SELECT * FROM (%s) AS r WHERE NOT EXISTS (SELECT FROM (SELECT h.* FROM %s AS h WHERE %s ORDER BY h.history_id DESC LIMIT 1) AS h '
+            'WHERE h.history_transaction = %L AND (h.history_kind = ''-'') = (r.koherent_kind = ''-'') '
+            'AND CAST(ROW(%s) AS record) *= CAST(ROW(%s) AS record))',
+            changed, history, same_key_there, said->>'transaction',
+            (SELECT string_agg(format('h.%I', name), ', ' ORDER BY at) FROM unnest(TG_ARGV[5]::text[]) WITH ORDINALITY AS names (name, at)),
+            kept);
+    END IF;
+
     IF policy = 'refuse' THEN
+        IF is_part THEN
+            EXECUTE format('SELECT EXISTS (%s)', changed) INTO escaped;
+        END IF;
+        IF NOT escaped THEN
+            RETURN NULL;
+        END IF;
         helper := CASE TG_OP WHEN 'INSERT' THEN 'audited_insert' WHEN 'UPDATE' THEN 'audited_update' ELSE 'audited_delete' END;
         RAISE EXCEPTION '% of % refused, it would leave no history: use %, or audit_paused for a data migration',
             TG_OP, TG_TABLE_NAME, helper
@@ -133,33 +188,12 @@ BEGIN
                   HINT = format('%s is a function of koherent-diesel, and a method of its AuditedConnection; it writes the history row as well.', helper);
     END IF;
 
-    history := format('%I.%I', coalesce(nullif(TG_ARGV[1], ''), TG_TABLE_SCHEMA), TG_ARGV[2]);
-    SELECT string_agg(format('r.%I', name), ', ' ORDER BY at), string_agg(format('o.%I', name), ', ' ORDER BY at),
-           string_agg(format('n.%I', name), ', ' ORDER BY at)
-        INTO kept, kept_old, kept_new FROM unnest(TG_ARGV[4]::text[]) WITH ORDINALITY AS names (name, at);
-    kept_there := (SELECT string_agg(format('%I', name), ', ' ORDER BY at)
-                   FROM unnest(TG_ARGV[5]::text[]) WITH ORDINALITY AS names (name, at));
     context := (coalesce((said->'context')::jsonb, '{}') || jsonb_build_object('captured', TG_OP, 'database_role', role))::json;
-    -- As records, values are compared byte by byte.
-    same_key := (SELECT format('CAST(ROW(%s) AS record) *= CAST(ROW(%s) AS record)',
-                               string_agg(format('o.%I', name), ', ' ORDER BY at), string_agg(format('n.%I', name), ', ' ORDER BY at))
-                 FROM unnest(TG_ARGV[3]::text[]) WITH ORDINALITY AS names (name, at));
     EXECUTE format(
         'INSERT INTO %s (%s, history_kind, history_date, history_user, history_client, history_organization, history_task, '
-        'history_transaction, history_reason, history_context) SELECT %s, r.koherent_kind, clock_timestamp(), $1, $2, $3, $4, $5, $6, $7 FROM (%s) AS r',
-        history, kept_there, kept,
-        CASE TG_OP
-            WHEN 'INSERT' THEN 'SELECT *, ''+'' AS koherent_kind FROM koherent_new'
-            WHEN 'DELETE' THEN 'SELECT *, ''-'' AS koherent_kind FROM koherent_old'
-            WHEN 'TRUNCATE' THEN format('SELECT *, ''-'' AS koherent_kind FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME)
-            -- The history is that of a key: where an update moves rows, keys come and go.
-            ELSE format(
-                'SELECT o.*, ''-'' AS koherent_kind FROM koherent_old AS o WHERE NOT EXISTS (SELECT FROM koherent_new AS n WHERE %1$s) '
-                'UNION ALL SELECT n.*, ''+'' FROM koherent_new AS n WHERE NOT EXISTS (SELECT FROM koherent_old AS o WHERE %1$s) '
-                'UNION ALL SELECT n.*, ''~'' FROM koherent_old AS o JOIN koherent_new AS n ON %1$s '
-                'WHERE CAST(ROW(%2$s) AS record) *<> CAST(ROW(%3$s) AS record)',
-                same_key, kept_old, kept_new)
-        END)
+        'history_transaction, history_reason, history_context) '
+        'SELECT %s, r.koherent_kind, clock_timestamp(), $1, $2, $3, $4, $5, $6, $7 FROM (%s) AS r',
+        history, kept_there, kept, changed)
     USING CASE WHEN said IS NULL THEN role ELSE said->>'user' END, said->>'client', said->>'organization',
         koherent_admit_said_task(said), koherent_transaction(said), said->>'reason', context;
     RETURN NULL;

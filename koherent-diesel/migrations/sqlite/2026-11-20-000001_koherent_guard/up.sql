@@ -56,6 +56,19 @@ SELECT o.*
 FROM koherent_session AS s JOIN koherent_operation AS o ON o.operation_transaction = s.operation
 WHERE o.operation = 'pause' AND o.tracked_table IS NULL;
 
+-- A pause for a data migration in SQL: `INSERT INTO koherent_pause (operation_reason) VALUES ('why')`, the changes, `DELETE FROM
+-- koherent_pause`; in one transaction.
+CREATE TRIGGER koherent_pause_begin INSTEAD OF INSERT ON koherent_pause
+BEGIN
+    INSERT INTO koherent_operation (operation, operation_date, operation_transaction, operation_reason)
+    SELECT 'pause', now, lower(transaction_id), NEW.operation_reason FROM koherent_said;
+    UPDATE koherent_session SET operation = (SELECT operation_transaction FROM koherent_operation ORDER BY operation_id DESC LIMIT 1);
+END;
+CREATE TRIGGER koherent_pause_end INSTEAD OF DELETE ON koherent_pause
+BEGIN
+    UPDATE koherent_session SET operation = NULL;
+END;
+
 -- What is stamped on a captured entry. A raw statement's transaction has no name, so each row gets its own (a UUID of version 7).
 CREATE VIEW koherent_said AS
 SELECT

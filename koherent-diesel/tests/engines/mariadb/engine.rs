@@ -8,7 +8,7 @@ use diesel_async::{
 };
 use diesel_migrations::MigrationHarness as _;
 use koherent_core::Attribution;
-use koherent_diesel::{Audited, AuditedConnection, AuditedPool};
+use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard};
 
 use crate::tables::*;
 
@@ -25,6 +25,137 @@ pub const CLIENT_WRITES: u32 = 100_000;
 pub const POLLS: u32 = 28;
 pub const CANCELLATIONS: u32 = 10_000;
 pub const SEQUENCES: u64 = 12;
+/// What refusals begin with, where there is nothing else to tell them by.
+pub const REFUSED: &str = "KO001: ";
+/// The database role of the tests.
+pub const ROLE: Option<&str> = Some("root@localhost");
+/// A table that changes with `samples`.
+pub const MEASUREMENTS: &str = "CREATE TABLE measurements (id BIGINT PRIMARY KEY, sample_id BIGINT NOT NULL, value DOUBLE NOT NULL, CONSTRAINT of_sample FOREIGN KEY (sample_id) REFERENCES samples (id) ON DELETE CASCADE) ENGINE = InnoDB;";
+/// A table that changes with itself.
+pub const NODES: &str = "CREATE TABLE nodes (id BIGINT PRIMARY KEY, parent BIGINT, label VARCHAR(50) NOT NULL, CONSTRAINT of_parent FOREIGN KEY (parent) REFERENCES nodes (id) ON DELETE CASCADE);";
+/// Whether such a change runs triggers.
+pub const CASCADES_RUN_TRIGGERS: bool = false;
+/// Says that there is a pause, which nobody has recorded.
+pub const FORGE_PAUSE: &str = "SET @koherent_operation = '0199a1b2-0000-7000-8000-000000000000'";
+
+/// Raw statements of all kinds, on the samples liver, heart and lung (1, 2, 3) and the plain row (1, hepar).
+pub const RAW: &[Raw] = &[
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (9, 'new')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (8, 'newer'), (9, 'new')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 8, "newer"), ("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) SELECT id + 7, CONCAT(name, ' copy') FROM samples WHERE id < 3 ORDER BY id",
+        refused: Some("INSERT"),
+        captured: &[
+            ("INSERT", "+", 8, "liver copy"),
+            ("INSERT", "+", 9, "heart copy"),
+        ],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) SELECT 9, 'none' FROM samples WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = 'hepar' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar")],
+    },
+    Raw {
+        sql: "UPDATE samples SET note = 'all' WHERE id IN (1, 3)",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "liver"), ("UPDATE", "~", 3, "lung")],
+    },
+    // Nothing that is kept changes: refused like every plain write, but no entry.
+    Raw {
+        sql: "UPDATE samples SET storage_code = 'moved' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = 'none' WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET id = 9 WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "-", 1, "liver"), ("UPDATE", "+", 9, "liver")],
+    },
+    Raw {
+        sql: "DELETE FROM samples WHERE id = 1",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    Raw {
+        sql: "DELETE FROM samples",
+        refused: Some("DELETE"),
+        captured: &[
+            ("DELETE", "-", 1, "liver"),
+            ("DELETE", "-", 2, "heart"),
+            ("DELETE", "-", 3, "lung"),
+        ],
+    },
+    Raw {
+        sql: "DELETE FROM samples WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (1, 'hepar'), (9, 'new') ON DUPLICATE KEY UPDATE name = VALUES(name)",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar"), ("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT IGNORE INTO samples (id, name) VALUES (9, 'liver')",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "INSERT IGNORE INTO samples (id, name) VALUES (9, 'new'), (10, 'liver')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 9, "new")],
+    },
+    // It deletes the rows that it meets, and says so.
+    Raw {
+        sql: "REPLACE INTO samples (id, name) VALUES (1, 'hepar')",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver"), ("INSERT", "+", 1, "hepar")],
+    },
+    Raw {
+        sql: "REPLACE INTO samples (id, name) VALUES (9, 'heart')",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 2, "heart"), ("INSERT", "+", 9, "heart")],
+    },
+    Raw {
+        sql: "UPDATE samples JOIN plain ON plain.id = samples.id SET samples.name = plain.name, plain.name = 'taken'",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar")],
+    },
+    Raw {
+        sql: "DELETE samples, plain FROM samples JOIN plain ON plain.id = samples.id",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    Raw {
+        sql: "DELETE FROM samples WHERE id = 1 RETURNING name",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = 'LIVER' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "LIVER")],
+    },
+];
+
 /// Loses the table of tasks.
 pub const DROP_TASKS: &str = "DROP TABLE koherent_keeps_task; DROP TABLE koherent_task";
 pub const SURVIVES_FAILURES: bool = true;
@@ -78,11 +209,11 @@ impl Database {
             digests::table::history_ddl::<Mysql>(),
             totals::table::history_ddl::<Mysql>(),
             wide::table::history_ddl::<Mysql>(),
-            samples::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
-            places::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
-            digests::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
-            totals::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
-            wide::table::guard_ddl::<Mysql>(&koherent_diesel::Guard::refuse()),
+            samples::table::guard_ddl::<Mysql>(&Guard::refuse()),
+            places::table::guard_ddl::<Mysql>(&Guard::refuse()),
+            digests::table::guard_ddl::<Mysql>(&Guard::refuse()),
+            totals::table::guard_ddl::<Mysql>(&Guard::refuse()),
+            wide::table::guard_ddl::<Mysql>(&Guard::refuse()),
         ] {
             connection.batch_execute(&ddl).await.unwrap();
         }
@@ -97,6 +228,15 @@ impl Database {
     pub async fn unguarded() -> Self {
         let database = Self::new().await;
         let ddl = samples::table::unguard_ddl::<Backend>();
+        database.connect().await.batch_execute(&ddl).await.unwrap();
+        database
+    }
+
+    /// The database, with guards of that kind at the samples, and a table without history.
+    pub async fn guarded(guard: &Guard) -> Self {
+        let database = Self::unguarded().await;
+        let plain = "CREATE TABLE plain (id BIGINT PRIMARY KEY, name VARCHAR(100) NOT NULL);";
+        let ddl = format!("{plain} {}", samples::table::guard_ddl::<Backend>(guard));
         database.connect().await.batch_execute(&ddl).await.unwrap();
         database
     }

@@ -8,7 +8,7 @@ use diesel_async::{
 };
 use diesel_migrations::MigrationHarness as _;
 use koherent_core::Attribution;
-use koherent_diesel::{Audited, AuditedConnection, AuditedPool};
+use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard};
 
 use crate::tables::*;
 
@@ -25,6 +25,126 @@ pub const CLIENT_WRITES: u32 = 100000;
 pub const POLLS: u32 = 16;
 pub const CANCELLATIONS: u32 = 10000;
 pub const SEQUENCES: u64 = 12;
+/// What refusals begin with, where there is nothing else to tell them by.
+pub const REFUSED: &str = "";
+/// The database role of the tests.
+pub const ROLE: Option<&str> = Some("koherent");
+/// A table that changes with `samples`.
+pub const MEASUREMENTS: &str = "CREATE TABLE measurements (id bigint PRIMARY KEY, sample_id bigint NOT NULL REFERENCES samples (id) ON DELETE CASCADE ON UPDATE CASCADE, value double precision NOT NULL);";
+/// A table that changes with itself.
+pub const NODES: &str = "CREATE TABLE nodes (id bigint PRIMARY KEY, parent bigint REFERENCES nodes (id) ON DELETE CASCADE, label text NOT NULL);";
+/// Whether such a change runs triggers.
+pub const CASCADES_RUN_TRIGGERS: bool = true;
+/// Says that there is a pause, which nobody has recorded.
+pub const FORGE_PAUSE: &str =
+    "SELECT set_config('koherent.operation', '0199a1b2-0000-7000-8000-000000000000', true)";
+
+/// Raw statements of all kinds, on the samples liver, heart and lung (1, 2, 3) and the plain row (1, hepar).
+pub const RAW: &[Raw] = &[
+    Raw { sql: "INSERT INTO samples (id, name) VALUES (9, 'new')", refused: Some("INSERT"), captured: &[("INSERT", "+", 9, "new")] },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (8, 'newer'), (9, 'new')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 8, "newer"), ("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) SELECT id + 7, CONCAT(name, ' copy') FROM samples WHERE id < 3 ORDER BY id",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 8, "liver copy"), ("INSERT", "+", 9, "heart copy")],
+    },
+    Raw { sql: "INSERT INTO samples (id, name) SELECT 9, 'none' FROM samples WHERE id = 77", refused: None, captured: &[] },
+    Raw { sql: "UPDATE samples SET name = 'hepar' WHERE id = 1", refused: Some("UPDATE"), captured: &[("UPDATE", "~", 1, "hepar")] },
+    Raw {
+        sql: "UPDATE samples SET note = 'all' WHERE id IN (1, 3)",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "liver"), ("UPDATE", "~", 3, "lung")],
+    },
+    // Nothing that is kept changes: refused like every plain write, but no entry.
+    Raw { sql: "UPDATE samples SET storage_code = 'moved' WHERE id = 1", refused: Some("UPDATE"), captured: &[] },
+    Raw { sql: "UPDATE samples SET name = 'none' WHERE id = 77", refused: None, captured: &[] },
+    Raw {
+        sql: "UPDATE samples SET id = 9 WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "-", 1, "liver"), ("UPDATE", "+", 9, "liver")],
+    },
+    Raw { sql: "DELETE FROM samples WHERE id = 1", refused: Some("DELETE"), captured: &[("DELETE", "-", 1, "liver")] },
+    Raw {
+        sql: "DELETE FROM samples",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver"), ("DELETE", "-", 2, "heart"), ("DELETE", "-", 3, "lung")],
+    },
+    Raw { sql: "DELETE FROM samples WHERE id = 77", refused: None, captured: &[] },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (1, 'hepar'), (9, 'new') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar"), ("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (1, 'hepar') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar")],
+    },
+    Raw { sql: "INSERT INTO samples (id, name) VALUES (1, 'hepar') ON CONFLICT DO NOTHING", refused: None, captured: &[] },
+    Raw {
+        sql: "WITH gone AS (DELETE FROM samples WHERE id = 1 RETURNING name) INSERT INTO plain SELECT 5, name FROM gone",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    Raw {
+        sql: "WITH made AS (INSERT INTO samples (id, name) VALUES (8, 'made') RETURNING id) DELETE FROM samples WHERE id = 2",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 2, "heart"), ("INSERT", "+", 8, "made")],
+    },
+    Raw {
+        sql: "MERGE INTO samples AS s USING (VALUES (1, 'hepar'), (9, 'new')) AS v (id, name) ON s.id = v.id
+              WHEN MATCHED THEN UPDATE SET name = v.name WHEN NOT MATCHED THEN INSERT (id, name) VALUES (v.id, v.name)",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar"), ("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "MERGE INTO samples AS s USING (VALUES (1)) AS v (id) ON s.id = v.id WHEN MATCHED THEN DELETE",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = p.name FROM (VALUES (1, 'hepar')) AS p (id, name) WHERE samples.id = p.id",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar")],
+    },
+    // Each to the key of the next: a key that is left and taken again was updated.
+    Raw {
+        sql: "ALTER TABLE samples DROP CONSTRAINT samples_pkey, ADD PRIMARY KEY (id) DEFERRABLE; UPDATE samples SET id = id + 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "-", 1, "liver"), ("UPDATE", "+", 4, "lung"), ("UPDATE", "~", 2, "liver"), ("UPDATE", "~", 3, "heart")],
+    },
+    Raw {
+        sql: "DELETE FROM samples USING (VALUES (1)) AS v (id) WHERE samples.id = v.id",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    Raw {
+        sql: "TRUNCATE samples",
+        refused: Some("TRUNCATE"),
+        captured: &[("TRUNCATE", "-", 1, "liver"), ("TRUNCATE", "-", 2, "heart"), ("TRUNCATE", "-", 3, "lung")],
+    },
+    Raw {
+        sql: "COPY samples (id, name) FROM PROGRAM 'printf \"8\\tcopied\\n9\\ttoo\\n\"'",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 8, "copied"), ("INSERT", "+", 9, "too")],
+    },
+    Raw {
+        sql: "DO $$ BEGIN UPDATE samples SET name = 'hepar' WHERE id = 1; DELETE FROM samples WHERE id = 2; END $$",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar"), ("DELETE", "-", 2, "heart")],
+    },
+    // A view that passes writes on.
+    Raw {
+        sql: "CREATE VIEW names AS SELECT id, name FROM samples; UPDATE names SET name = 'hepar' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar")],
+    },
+];
+
 /// Loses the table of tasks.
 pub const DROP_TASKS: &str = "DROP TABLE koherent_task";
 pub const SURVIVES_FAILURES: bool = false;
@@ -86,11 +206,11 @@ impl Database {
             digests::table::history_ddl::<Pg>(),
             totals::table::history_ddl::<Pg>(),
             wide::table::history_ddl::<Pg>(),
-            samples::table::guard_ddl::<Pg>(&koherent_diesel::Guard::refuse()),
-            places::table::guard_ddl::<Pg>(&koherent_diesel::Guard::refuse()),
-            digests::table::guard_ddl::<Pg>(&koherent_diesel::Guard::refuse()),
-            totals::table::guard_ddl::<Pg>(&koherent_diesel::Guard::refuse()),
-            wide::table::guard_ddl::<Pg>(&koherent_diesel::Guard::refuse()),
+            samples::table::guard_ddl::<Pg>(&Guard::refuse()),
+            places::table::guard_ddl::<Pg>(&Guard::refuse()),
+            digests::table::guard_ddl::<Pg>(&Guard::refuse()),
+            totals::table::guard_ddl::<Pg>(&Guard::refuse()),
+            wide::table::guard_ddl::<Pg>(&Guard::refuse()),
         ] {
             connection.batch_execute(&ddl).await.unwrap();
         }
@@ -107,6 +227,15 @@ impl Database {
     pub async fn unguarded() -> Self {
         let database = Self::new().await;
         let ddl = samples::table::unguard_ddl::<Backend>();
+        database.connect().await.batch_execute(&ddl).await.unwrap();
+        database
+    }
+
+    /// The database, with guards of that kind at the samples, and a table without history.
+    pub async fn guarded(guard: &Guard) -> Self {
+        let database = Self::unguarded().await;
+        let plain = "CREATE TABLE plain (id BIGINT PRIMARY KEY, name VARCHAR(100) NOT NULL);";
+        let ddl = format!("{plain} {}", samples::table::guard_ddl::<Backend>(guard));
         database.connect().await.batch_execute(&ddl).await.unwrap();
         database
     }

@@ -9,7 +9,7 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection as _};
 use diesel_migrations::MigrationHarness;
 use koherent_core::Attribution;
-use koherent_diesel::{Audited, AuditedConnection, AuditedPool};
+use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard};
 
 use crate::tables::*;
 
@@ -29,6 +29,151 @@ pub const CLIENT_WRITES: u32 = 100_000;
 pub const POLLS: u32 = 9;
 pub const CANCELLATIONS: u32 = 10_000;
 pub const SEQUENCES: u64 = 12;
+/// What refusals begin with, where there is nothing else to tell them by.
+pub const REFUSED: &str = "KO001: ";
+/// The database role of the tests.
+pub const ROLE: Option<&str> = None;
+/// A table that changes with `samples`.
+pub const MEASUREMENTS: &str = "CREATE TABLE measurements (id INTEGER PRIMARY KEY, sample_id BIGINT NOT NULL REFERENCES samples (id) ON DELETE CASCADE ON UPDATE CASCADE, value DOUBLE NOT NULL);";
+/// A table that changes with itself.
+pub const NODES: &str = "CREATE TABLE nodes (id INTEGER PRIMARY KEY, parent BIGINT REFERENCES nodes (id) ON DELETE CASCADE, label TEXT NOT NULL);";
+/// Whether such a change runs triggers.
+pub const CASCADES_RUN_TRIGGERS: bool = true;
+/// Says that there is a pause, which nobody has recorded.
+pub const FORGE_PAUSE: &str =
+    "UPDATE koherent_session SET operation = '0199a1b2-0000-7000-8000-000000000000'";
+
+/// Raw statements of all kinds, on the samples liver, heart and lung (1, 2, 3) and the plain row (1, hepar).
+pub const RAW: &[Raw] = &[
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (9, 'new')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (8, 'newer'), (9, 'new')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 8, "newer"), ("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) SELECT id + 7, name || ' copy' FROM samples WHERE id < 3 ORDER BY id",
+        refused: Some("INSERT"),
+        captured: &[
+            ("INSERT", "+", 8, "liver copy"),
+            ("INSERT", "+", 9, "heart copy"),
+        ],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) SELECT 9, 'none' FROM samples WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = 'hepar' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar")],
+    },
+    Raw {
+        sql: "UPDATE samples SET note = 'all' WHERE id IN (1, 3)",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "liver"), ("UPDATE", "~", 3, "lung")],
+    },
+    // Nothing that is kept changes: refused like every plain write, but no entry.
+    Raw {
+        sql: "UPDATE samples SET storage_code = 'moved' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = 'none' WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET id = 9 WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "-", 1, "liver"), ("UPDATE", "+", 9, "liver")],
+    },
+    Raw {
+        sql: "DELETE FROM samples WHERE id = 1",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    Raw {
+        sql: "DELETE FROM samples",
+        refused: Some("DELETE"),
+        captured: &[
+            ("DELETE", "-", 1, "liver"),
+            ("DELETE", "-", 2, "heart"),
+            ("DELETE", "-", 3, "lung"),
+        ],
+    },
+    Raw {
+        sql: "DELETE FROM samples WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (1, 'hepar'), (9, 'new') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar"), ("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (1, 'hepar') ON CONFLICT DO NOTHING",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "INSERT OR IGNORE INTO samples (id, name) VALUES (9, 'liver')",
+        refused: None,
+        captured: &[],
+    },
+    // It takes the place of a row with the same key, and says so.
+    Raw {
+        sql: "REPLACE INTO samples (id, name) VALUES (1, 'hepar')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "~", 1, "hepar")],
+    },
+    // It takes the place of a row with the same name.
+    Raw {
+        sql: "INSERT OR REPLACE INTO samples (id, name) VALUES (9, 'heart')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "-", 2, "heart"), ("INSERT", "+", 9, "heart")],
+    },
+    // And of two rows.
+    Raw {
+        sql: "INSERT OR REPLACE INTO samples (id, name) VALUES (1, 'heart')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "-", 2, "heart"), ("INSERT", "~", 1, "heart")],
+    },
+    Raw {
+        sql: "UPDATE OR REPLACE samples SET name = 'heart' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "-", 2, "heart"), ("UPDATE", "~", 1, "heart")],
+    },
+    Raw {
+        sql: "UPDATE OR REPLACE samples SET id = 2 WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "-", 1, "liver"), ("UPDATE", "~", 2, "liver")],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = v.name FROM (SELECT 1 AS id, 'hepar' AS name) AS v WHERE samples.id = v.id",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar")],
+    },
+    Raw {
+        sql: "WITH old AS (SELECT id FROM samples WHERE id = 1) DELETE FROM samples WHERE id IN (SELECT id FROM old)",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    // `1` and `1.0` are equal, and yet not the same.
+    Raw {
+        sql: "UPDATE samples SET scan = '1' WHERE id = 1; UPDATE samples SET scan = x'31' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "liver"), ("UPDATE", "~", 1, "liver")],
+    },
+];
+
 /// Loses the table of tasks.
 pub const DROP_TASKS: &str = "DROP TABLE koherent_task";
 pub const SURVIVES_FAILURES: bool = true;
@@ -82,11 +227,11 @@ impl Database {
             digests::table::history_ddl::<Sqlite>(),
             totals::table::history_ddl::<Sqlite>(),
             wide::table::history_ddl::<Sqlite>(),
-            samples::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
-            places::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
-            digests::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
-            totals::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
-            wide::table::guard_ddl::<Sqlite>(&koherent_diesel::Guard::refuse()),
+            samples::table::guard_ddl::<Sqlite>(&Guard::refuse()),
+            places::table::guard_ddl::<Sqlite>(&Guard::refuse()),
+            digests::table::guard_ddl::<Sqlite>(&Guard::refuse()),
+            totals::table::guard_ddl::<Sqlite>(&Guard::refuse()),
+            wide::table::guard_ddl::<Sqlite>(&Guard::refuse()),
         ] {
             connection.batch_execute(&ddl).unwrap();
         }
@@ -101,6 +246,15 @@ impl Database {
     pub async fn unguarded() -> Self {
         let database = Self::new().await;
         let ddl = samples::table::unguard_ddl::<Backend>();
+        database.connect().await.batch_execute(&ddl).await.unwrap();
+        database
+    }
+
+    /// The database, with guards of that kind at the samples, and a table without history.
+    pub async fn guarded(guard: &Guard) -> Self {
+        let database = Self::unguarded().await;
+        let plain = "CREATE TABLE plain (id BIGINT PRIMARY KEY, name VARCHAR(100) NOT NULL);";
+        let ddl = format!("{plain} {}", samples::table::guard_ddl::<Backend>(guard));
         database.connect().await.batch_execute(&ddl).await.unwrap();
         database
     }

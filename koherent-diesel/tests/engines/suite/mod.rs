@@ -9,6 +9,7 @@ use super::engine::Conn;
 use crate::tables::*;
 
 mod changes;
+mod guard;
 mod keys;
 mod links;
 mod pools;
