@@ -158,15 +158,42 @@ pub struct Name {
     pub(crate) table: &'static str,
 }
 
+impl Name {
+    /// The name of a table that a program knows at run time only.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(schema: Option<&'static str>, table: &'static str) -> Self {
+        Self { schema, table }
+    }
+}
+
 /// An audited column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackedColumn {
     pub(crate) name: &'static str,
     pub(crate) history_name: &'static str,
     pub(crate) kind: ValueKind,
+    /// What the database declares it as, where that is known better than its kind.
+    pub(crate) declared: Option<&'static str>,
 }
 
 impl TrackedColumn {
+    /// A column that a program knows at run time only.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn named(
+        name: &'static str,
+        history_name: &'static str,
+        declared: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            history_name,
+            kind: ValueKind::Other,
+            declared: Some(declared),
+        }
+    }
+
     #[doc(hidden)]
     #[must_use]
     pub fn of<B, H>() -> Self
@@ -180,6 +207,7 @@ impl TrackedColumn {
             name: B::NAME,
             history_name: H::NAME,
             kind: ValueKind::of::<B::SqlType>(),
+            declared: None,
         }
     }
 

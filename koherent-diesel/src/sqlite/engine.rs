@@ -233,7 +233,12 @@ impl Engine for Sqlite {
         for column in &table.columns {
             let is_key = table.key.contains(&column.name);
             sql.push(",\n    ").identifier(column.history_name);
-            sql.push(check::type_of(column.kind));
+            match column.declared {
+                // Of a STRICT table: values as they are. Elsewhere that is a type for numbers.
+                Some(declared) if declared.eq_ignore_ascii_case("ANY") => sql.push(" BLOB"),
+                Some(declared) => sql.push(" ").push(declared),
+                None => sql.push(check::type_of(column.kind)),
+            };
             sql.push(if is_key { " NOT NULL" } else { "" });
         }
         for (name, declared, nullable) in own_columns(&OWN_TYPES) {

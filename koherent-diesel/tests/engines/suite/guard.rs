@@ -61,13 +61,14 @@ type Said = (
 /// The entries behind that one.
 async fn entries_behind(conn: &mut Conn, last: i64) -> Vec<Said> {
     use samples_history as h;
-    let rows: Vec<(
+    type Row = (
         String,
         i64,
         String,
         Option<String>,
         Option<serde_json::Value>,
-    )> = h::table
+    );
+    let rows: Vec<Row> = h::table
         .filter(h::history_id.gt(last))
         .order(h::history_id)
         .select((

@@ -1,0 +1,190 @@
+//! `koherent baseline`: a first entry for each row that has none.
+//!
+//! A table that is put under audit has rows already. Their first entry says what they were when the audit began. It is
+//! written in batches by key, each a transaction of its own that locks its rows; whatever stops it, it goes on where it
+//! was.
+
+use clap::Args;
+
+use crate::database::{Database, Engine};
+use crate::failure::Result;
+use crate::log::key_literal;
+use crate::output::{Output, progress};
+use crate::registry::{audited_one, live};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The table.
+    table: String,
+    /// Who asks for it: what its entries have as their user. By default nobody, and they say `koherent baseline`.
+    #[arg(long)]
+    user: Option<String>,
+    /// Why.
+    #[arg(
+        long,
+        default_value = "first entry of a row that was there before the audit"
+    )]
+    reason: String,
+    /// How many rows one transaction locks.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Say how many rows there are, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(
+    database: &mut Database,
+    arguments: &Arguments,
+    output: &mut Output,
+) -> Result<()> {
+    let engine = database.engine();
+    let table = audited_one(database, &arguments.table)?;
+    let there = live(database, &table)?;
+    let (base, history) = (table.quoted(engine), table.quoted_history(engine));
+    let same: Vec<_> = table
+        .keys()
+        .map(|(key, there)| format!("h.{} = t.{}", engine.quote(there), engine.quote(key)))
+        .collect();
+    let has_none = format!(
+        "NOT EXISTS (SELECT 1 FROM {history} AS h WHERE {})",
+        same.join(" AND ")
+    );
+    let missing = database.number("count(*)", &format!("FROM {base} AS t WHERE {has_none}"))?;
+    if missing == 0 {
+        return output.line(&format!(
+            "nothing to do: each row of {} has a history",
+            table.full_name()
+        ));
+    }
+    if arguments.dry_run {
+        return output.line(&format!(
+            "{missing} rows of {} have no history",
+            table.full_name()
+        ));
+    }
+
+    let transaction = crate::prune::new_transaction();
+    let bar = progress(missing, "first entries");
+    let keys: Vec<_> = table.key.iter().map(|key| engine.quote(key)).collect();
+    let of_row = keys
+        .iter()
+        .map(|key| format!("t.{key}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let key_values: Vec<_> = table
+        .key
+        .iter()
+        .map(|key| crate::log::value(engine, &there, "t", key))
+        .collect();
+    let columns: Vec<_> = table
+        .kept
+        .iter()
+        .map(|(_, there)| engine.quote(there))
+        .collect();
+    let values: Vec<_> = table
+        .kept
+        .iter()
+        .map(|(name, _)| format!("t.{}", engine.quote(name)))
+        .collect();
+    let context = serde_json::json!({"system": "koherent baseline"}).to_string();
+    let stamps = format!(
+        "'+', {}, {}, NULL, NULL, NULL, {}, {}, {}",
+        engine.now(),
+        engine.literal_or_null(arguments.user.as_deref()),
+        engine.literal(&transaction),
+        engine.literal(&arguments.reason),
+        engine.literal(&context),
+    );
+    let stamps = match engine {
+        // In a select, a literal is text until it is told otherwise.
+        Engine::Postgres => stamps
+            .replace(
+                &engine.literal(&transaction),
+                &format!("{}::uuid", engine.literal(&transaction)),
+            )
+            .replace(
+                &engine.literal(&context),
+                &format!("{}::json", engine.literal(&context)),
+            ),
+        _ => stamps,
+    };
+    let mut last: Option<Vec<String>> = None;
+    let mut written = 0;
+    loop {
+        let literals = |key: &[String]| {
+            let literals = table.key.iter().zip(key);
+            let literals =
+                literals.map(|(column, value)| key_literal(engine, &there, column, value));
+            literals.collect::<Vec<_>>().join(", ")
+        };
+        let behind = match &last {
+            Some(key) => format!("({of_row}) > ({})", literals(key)),
+            None => "1 = 1".to_owned(),
+        };
+        let done = database.transaction(|database| {
+            // Locked, nobody changes them between the look and the entry.
+            let lock = match engine {
+                Engine::Sqlite => "",
+                Engine::Postgres => " FOR NO KEY UPDATE OF t",
+                Engine::Mysql => " FOR UPDATE",
+            };
+            let rows = database.rows(
+                &key_values,
+                &format!(
+                    "FROM {base} AS t WHERE {behind} AND {has_none} ORDER BY {of_row} LIMIT {}{lock}",
+                    arguments.batch
+                ),
+            )?;
+            let Some(end) = rows.last() else {
+                return Ok(None);
+            };
+            let end: Vec<_> = end.iter().map(|value| value.clone().unwrap_or_default()).collect();
+            let insert = format!(
+                "INSERT INTO {history} ({}, history_kind, history_date, history_user, history_client, history_organization, \
+                 history_task, history_transaction, history_reason, history_context) SELECT {}, {stamps} FROM {base} AS t \
+                 WHERE {behind} AND ({of_row}) <= ({}) AND {has_none} ORDER BY {of_row}",
+                columns.join(", "),
+                values.join(", "),
+                literals(&end),
+            );
+            let count = database.execute(&insert)?;
+            record(database, &table.table, &transaction, arguments, count)?;
+            Ok(Some((end, count)))
+        })?;
+        let Some((end, count)) = done else { break };
+        last = Some(end);
+        written += count;
+        bar.inc(count);
+    }
+    bar.finish_and_clear();
+    output.line(&format!(
+        "wrote {written} first entries of {}",
+        table.full_name()
+    ))
+}
+
+/// Records the batch in `koherent_operation`: a row of its own for each, because rows are only added there.
+fn record(
+    database: &mut Database,
+    table: &str,
+    transaction: &str,
+    arguments: &Arguments,
+    count: u64,
+) -> Result<()> {
+    let engine = database.engine();
+    let operation = crate::prune::Operation {
+        operation: "baseline",
+        user: arguments.user.as_deref(),
+        reason: &arguments.reason,
+        table,
+        transaction,
+    };
+    operation.begin(database)?;
+    database.execute(&format!(
+        "UPDATE koherent_operation SET created_rows = created_rows + {count} WHERE operation_transaction = {} AND tracked_table = {}",
+        engine.literal(transaction),
+        engine.literal(table)
+    ))?;
+    operation.end(database)
+}

@@ -1,0 +1,247 @@
+//! Tables as the database has them.
+
+use super::{Database, Engine};
+use crate::failure::{Failure, Result};
+
+/// A table.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) schema: Option<String>,
+    pub(crate) name: String,
+    pub(crate) columns: Vec<Column>,
+    /// The columns of its primary key, in their order.
+    pub(crate) key: Vec<String>,
+    /// The columns of its other unique indexes, with collations where these are not those of the columns; SQLite only.
+    pub(crate) unique: Vec<Vec<(String, Option<String>)>>,
+    /// A unique index over expressions; SQLite only.
+    pub(crate) unique_expression: Option<String>,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// Its type, as the engine declares it.
+    pub(crate) declared: String,
+    /// What stands behind the type where it is declared anew: a character set (MySQL).
+    pub(crate) suffix: String,
+    pub(crate) nullable: bool,
+}
+
+impl Table {
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Its name, with its schema where it was given.
+    pub(crate) fn full_name(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{schema}.{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// Reads a table: `name` or `schema.name`. `None` where there is none.
+pub(crate) fn describe(database: &mut Database, name: &str) -> Result<Option<Table>> {
+    let (schema, table) = match name.split_once('.') {
+        Some((schema, table)) => (Some(schema), table),
+        None => (None, name),
+    };
+    let engine = database.engine();
+    let found = match engine {
+        Engine::Sqlite => sqlite(database, schema, table)?,
+        Engine::Postgres => postgres(database, schema, table)?,
+        Engine::Mysql => mysql(database, schema, table)?,
+    };
+    Ok((!found.columns.is_empty()).then_some(found))
+}
+
+fn strings<const N: usize>(values: [&str; N]) -> Vec<String> {
+    values.map(ToOwned::to_owned).to_vec()
+}
+
+fn columns(rows: Vec<super::Row>) -> Vec<Column> {
+    let column = |row: super::Row| {
+        let mut values = row.into_iter().map(Option::unwrap_or_default);
+        let mut next = || values.next().unwrap_or_default();
+        Column {
+            name: next(),
+            declared: next(),
+            nullable: next() == "1",
+            suffix: next(),
+        }
+    };
+    rows.into_iter().map(column).collect()
+}
+
+fn firsts(rows: Vec<super::Row>) -> Vec<String> {
+    rows.into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .collect()
+}
+
+fn sqlite(database: &mut Database, schema: Option<&str>, table: &str) -> Result<Table> {
+    let engine = Engine::Sqlite;
+    let of = |name: &str| match schema {
+        Some(schema) => format!("({}, {})", engine.literal(name), engine.literal(schema)),
+        None => format!("({})", engine.literal(name)),
+    };
+    let schema_table = engine.quote_table(schema, "sqlite_schema");
+    let kinds = database.rows(
+        &strings(["type", "name"]),
+        &format!(
+            "FROM {schema_table} WHERE name = {} COLLATE NOCASE AND type IN ('table', 'view')",
+            engine.literal(table)
+        ),
+    )?;
+    let (kind, name) = match kinds.into_iter().next().as_deref() {
+        Some([Some(kind), Some(name)]) => (kind.clone(), name.clone()),
+        _ => (String::new(), table.to_owned()),
+    };
+    if kind == "view" {
+        return Err(no_view(table));
+    }
+    let found = database.rows(
+        &strings(["name", "type", "\"notnull\" = 0 AND pk = 0", "''"]),
+        &format!(
+            "FROM pragma_table_xinfo{} WHERE hidden <> 1 ORDER BY cid",
+            of(&name)
+        ),
+    )?;
+    let key = database.rows(
+        &strings(["name"]),
+        &format!(
+            "FROM pragma_table_xinfo{} WHERE pk > 0 ORDER BY pk",
+            of(&name)
+        ),
+    )?;
+    let indexes = database.rows(
+        &strings(["name"]),
+        &format!(
+            "FROM pragma_index_list{} WHERE \"unique\" = 1 AND origin <> 'pk'",
+            of(&name)
+        ),
+    )?;
+    let mut unique = Vec::new();
+    let mut unique_expression = None;
+    for index in firsts(indexes) {
+        let parts = database.rows(
+            &strings(["name", "coll"]),
+            &format!(
+                "FROM pragma_index_xinfo{} WHERE key = 1 ORDER BY seqno",
+                of(&index)
+            ),
+        )?;
+        let columns: Option<Vec<_>> = parts
+            .into_iter()
+            .map(|mut part| {
+                let collation = part.pop().flatten().filter(|name| name != "BINARY");
+                Some((part.pop().flatten()?, collation))
+            })
+            .collect();
+        match columns {
+            Some(columns) => unique.push(columns),
+            None => unique_expression = Some(index),
+        }
+    }
+    Ok(Table {
+        schema: schema.map(ToOwned::to_owned),
+        name,
+        columns: columns(found),
+        key: firsts(key),
+        unique,
+        unique_expression,
+    })
+}
+
+fn postgres(database: &mut Database, schema: Option<&str>, table: &str) -> Result<Table> {
+    let engine = Engine::Postgres;
+    let relation = format!(
+        "to_regclass({})",
+        engine.literal(&engine.quote_table(schema, table))
+    );
+    let kind = database.rows(
+        &strings(["relkind"]),
+        &format!("FROM pg_class WHERE oid = {relation}"),
+    )?;
+    if let Some(kind) = firsts(kind).first()
+        && !matches!(kind.as_str(), "r" | "p")
+    {
+        return Err(no_view(table));
+    }
+    let found = database.rows(
+        &strings([
+            "attname",
+            "format_type(atttypid, atttypmod)",
+            "(NOT attnotnull)::int",
+            "''",
+        ]),
+        &format!(
+            "FROM pg_attribute WHERE attrelid = {relation} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+        ),
+    )?;
+    let key = database.rows(
+        &strings(["attname"]),
+        &format!(
+            "FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = {relation} \
+             AND indisprimary ORDER BY array_position(indkey::int2[], attnum)"
+        ),
+    )?;
+    Ok(Table {
+        schema: schema.map(ToOwned::to_owned),
+        name: table.to_owned(),
+        columns: columns(found),
+        key: firsts(key),
+        unique: Vec::new(),
+        unique_expression: None,
+    })
+}
+
+fn mysql(database: &mut Database, schema: Option<&str>, table: &str) -> Result<Table> {
+    let engine = Engine::Mysql;
+    let of = format!(
+        "table_schema = {} AND table_name = {}",
+        schema.map_or_else(|| "DATABASE()".to_owned(), |schema| engine.literal(schema)),
+        engine.literal(table)
+    );
+    let kind = database.rows(
+        &strings(["CAST(table_type AS CHAR)"]),
+        &format!("FROM information_schema.tables WHERE {of}"),
+    )?;
+    if firsts(kind)
+        .first()
+        .is_some_and(|kind| kind.contains("VIEW"))
+    {
+        return Err(no_view(table));
+    }
+    let found = database.rows(
+        &strings([
+            "CAST(column_name AS CHAR)",
+            "CAST(column_type AS CHAR)",
+            "IF(is_nullable = 'YES', 1, 0)",
+            "IF(character_set_name IS NULL, '', CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name))",
+        ]),
+        &format!("FROM information_schema.columns WHERE {of} ORDER BY ordinal_position"),
+    )?;
+    let key = database.rows(
+        &strings(["CAST(column_name AS CHAR)"]),
+        &format!(
+            "FROM information_schema.statistics WHERE {of} AND index_name = 'PRIMARY' ORDER BY seq_in_index"
+        ),
+    )?;
+    Ok(Table {
+        schema: schema.map(ToOwned::to_owned),
+        name: table.to_owned(),
+        columns: columns(found),
+        key: firsts(key),
+        unique: Vec::new(),
+        unique_expression: None,
+    })
+}
+
+fn no_view(table: &str) -> Failure {
+    Failure::new(format!(
+        "`{table}` is not a table: give the table under it, views have no history of their own"
+    ))
+}

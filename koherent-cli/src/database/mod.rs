@@ -1,0 +1,387 @@
+//! A database of whichever engine. Everything is read as text: one JSON array per row, made by the database.
+
+mod describe;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::Text;
+use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection};
+use diesel_async::{
+    AsyncConnection as _, AsyncMigrationHarness, AsyncMysqlConnection, AsyncPgConnection,
+    SimpleAsyncConnection as _,
+};
+use diesel_migrations::MigrationHarness as _;
+use koherent_diesel::{Difference, Guard, TrackedTable};
+use tokio::runtime::Runtime;
+
+pub(crate) use describe::{Column, Table, describe};
+
+use crate::failure::{Failure, Result};
+
+/// The values of a row.
+pub(crate) type Row = Vec<Option<String>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+    Mysql,
+}
+
+pub(crate) struct Database {
+    connection: Connection,
+    runtime: Runtime,
+}
+
+enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(Box<AsyncPgConnection>),
+    Mysql(AsyncMysqlConnection),
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+impl Database {
+    /// Connects to `sqlite://FILE` (or a plain path), `postgres://…` or `mysql://…`.
+    pub(crate) fn connect(url: &str) -> Result<Self> {
+        // What drivers do behind the scenes goes on while nobody waits for them.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let failed = |error: diesel::ConnectionError| {
+            Failure::new(format!(
+                "cannot connect to {}: {error}; is the server running, and is --database-url (or DATABASE_URL) right?",
+                without_password(url)
+            ))
+        };
+        let connection = match url.split_once(':') {
+            Some(("postgres" | "postgresql", _)) => {
+                let connected = runtime.block_on(AsyncPgConnection::establish(url));
+                Connection::Postgres(Box::new(connected.map_err(failed)?))
+            }
+            Some(("mysql" | "mariadb", rest)) => {
+                let url = format!("mysql:{rest}");
+                let connected = runtime.block_on(AsyncMysqlConnection::establish(&url));
+                Connection::Mysql(connected.map_err(failed)?)
+            }
+            Some((scheme, rest)) if scheme != "sqlite" && rest.starts_with("//") => {
+                return Err(Failure::new(format!(
+                    "--database-url has the scheme `{scheme}`: it is `sqlite://FILE` (or a path), `postgres://…` or `mysql://…`"
+                )));
+            }
+            _ => {
+                let path = url.strip_prefix("sqlite:").unwrap_or(url);
+                let path = path.strip_prefix("//").unwrap_or(path);
+                if !std::path::Path::new(path).is_file() {
+                    return Err(Failure::new(format!(
+                        "there is no database `{path}`: set --database-url (or DATABASE_URL) to one, or run the application's migrations first"
+                    )));
+                }
+                let mut connection = SqliteConnection::establish(path).map_err(failed)?;
+                connection
+                    .batch_execute("PRAGMA busy_timeout = 60000; PRAGMA foreign_keys = ON")?;
+                Connection::Sqlite(connection)
+            }
+        };
+        let mut database = Self {
+            connection,
+            runtime,
+        };
+        match database.engine() {
+            Engine::Sqlite => {}
+            Engine::Postgres => database.batch("SET standard_conforming_strings = on")?,
+            Engine::Mysql => database.batch("SET NAMES utf8mb4, time_zone = '+00:00'")?,
+        }
+        Ok(database)
+    }
+
+    pub(crate) const fn engine(&self) -> Engine {
+        match self.connection {
+            Connection::Sqlite(_) => Engine::Sqlite,
+            Connection::Postgres(_) => Engine::Postgres,
+            Connection::Mysql(_) => Engine::Mysql,
+        }
+    }
+
+    /// Runs statements.
+    pub(crate) fn batch(&mut self, sql: &str) -> Result<()> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => connection.batch_execute(sql)?,
+            Connection::Postgres(connection) => {
+                self.runtime.block_on(connection.batch_execute(sql))?;
+            }
+            Connection::Mysql(connection) => {
+                self.runtime.block_on(connection.batch_execute(sql))?
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a statement, and says how many rows it touched.
+    pub(crate) fn execute(&mut self, sql: &str) -> Result<u64> {
+        let query = diesel::sql_query(sql);
+        let touched = match &mut self.connection {
+            Connection::Sqlite(connection) => query.execute(connection)?,
+            Connection::Postgres(connection) => self
+                .runtime
+                .block_on(diesel_async::RunQueryDsl::execute(query, &mut **connection))?,
+            Connection::Mysql(connection) => self
+                .runtime
+                .block_on(diesel_async::RunQueryDsl::execute(query, connection))?,
+        };
+        Ok(touched as u64)
+    }
+
+    /// Reads rows: `SELECT values rest`. Each value is an expression of text, or a number.
+    pub(crate) fn rows(&mut self, values: &[String], rest: &str) -> Result<Vec<Row>> {
+        let each = |wrap: fn(&String) -> String, between: &str| {
+            values.iter().map(wrap).collect::<Vec<_>>().join(between)
+        };
+        // Functions take a hundred values or so, and a row may have more.
+        let line = match self.engine() {
+            Engine::Sqlite => format!(
+                "'[' || {} || ']'",
+                each(|value| format!("json_quote({value})"), " || ',' || ")
+            ),
+            Engine::Postgres => format!(
+                "array_to_json(ARRAY[{}])::text",
+                each(|value| format!("({value})::text"), ", ")
+            ),
+            Engine::Mysql => format!("CAST(JSON_ARRAY({}) AS CHAR)", values.join(", ")),
+        };
+        let sql = format!("SELECT {line} AS line {rest}");
+        let query = diesel::sql_query(sql);
+        let lines: Vec<Line> = match &mut self.connection {
+            Connection::Sqlite(connection) => query.load(connection)?,
+            Connection::Postgres(connection) => self
+                .runtime
+                .block_on(diesel_async::RunQueryDsl::load(query, &mut **connection))?,
+            Connection::Mysql(connection) => self
+                .runtime
+                .block_on(diesel_async::RunQueryDsl::load(query, connection))?,
+        };
+        lines.iter().map(|line| read(&line.line)).collect()
+    }
+
+    /// Reads one number.
+    pub(crate) fn number(&mut self, expression: &str, rest: &str) -> Result<u64> {
+        let rows = self.rows(&[expression.to_owned()], rest)?;
+        let number = rows.into_iter().flatten().flatten().next();
+        Ok(number
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_default())
+    }
+
+    /// One transaction, which on SQLite holds the write lock.
+    pub(crate) fn transaction<T>(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.batch(match self.engine() {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+            Engine::Mysql => "START TRANSACTION",
+        })?;
+        match body(self) {
+            Ok(value) => {
+                self.batch("COMMIT")?;
+                Ok(value)
+            }
+            Err(failure) => {
+                // The first failure says what happened.
+                let _ = self.batch("ROLLBACK");
+                Err(failure)
+            }
+        }
+    }
+
+    /// Runs Koherent's own migrations, and says which.
+    pub(crate) fn set_up(self) -> Result<Vec<String>> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Failure::new(format!("Koherent's tables could not be created: {error}"))
+        };
+        let names = |done: Vec<diesel::migration::MigrationVersion<'_>>| {
+            done.iter().map(ToString::to_string).collect()
+        };
+        let migrations = koherent_diesel::MIGRATIONS;
+        match self.connection {
+            Connection::Sqlite(mut connection) => connection
+                .run_pending_migrations(migrations)
+                .map(names)
+                .map_err(failed),
+            Connection::Postgres(connection) => AsyncMigrationHarness::new(*connection)
+                .run_pending_migrations(migrations)
+                .map(names)
+                .map_err(failed),
+            Connection::Mysql(connection) => AsyncMigrationHarness::new(connection)
+                .run_pending_migrations(migrations)
+                .map(names)
+                .map_err(failed),
+        }
+    }
+
+    /// Compares these tables with the database.
+    pub(crate) fn check(&mut self, tables: Vec<&'static TrackedTable>) -> Result<Vec<Difference>> {
+        let differences = match &mut self.connection {
+            Connection::Sqlite(connection) => koherent_diesel::check(connection, tables),
+            Connection::Postgres(connection) => {
+                let check = koherent_diesel::check(&mut **connection, tables);
+                self.runtime.block_on(check)
+            }
+            Connection::Mysql(connection) => {
+                let check = koherent_diesel::check(connection, tables);
+                self.runtime.block_on(check)
+            }
+        };
+        Ok(differences?)
+    }
+}
+
+/// Reads a JSON array of texts, numbers and nulls.
+fn read(line: &str) -> Result<Row> {
+    let values: Vec<serde_json::Value> = serde_json::from_str(line)
+        .map_err(|error| Failure::new(format!("the database returned no JSON: {error}")))?;
+    let text = |value| match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    };
+    Ok(values.into_iter().map(text).collect())
+}
+
+fn without_password(url: &str) -> String {
+    match url
+        .split_once("://")
+        .map(|(scheme, rest)| (scheme, rest.split_once('@')))
+    {
+        Some((scheme, Some((user, rest)))) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{rest}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+impl Engine {
+    /// A name in quotes.
+    pub(crate) fn quote(self, name: &str) -> String {
+        match self {
+            Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
+            Self::Sqlite | Self::Mysql => format!("`{}`", name.replace('`', "``")),
+        }
+    }
+
+    /// A table's name in quotes, with its schema.
+    pub(crate) fn quote_table(self, schema: Option<&str>, table: &str) -> String {
+        match schema {
+            Some(schema) => format!("{}.{}", self.quote(schema), self.quote(table)),
+            None => self.quote(table),
+        }
+    }
+
+    /// A text as a literal.
+    pub(crate) fn literal(self, text: &str) -> String {
+        use koherent_diesel::Engine as _;
+        match self {
+            Self::Sqlite => diesel::sqlite::Sqlite::literal(text),
+            Self::Postgres => diesel::pg::Pg::literal(text),
+            Self::Mysql => diesel::mysql::Mysql::literal(text),
+        }
+    }
+
+    /// A text or NULL as a literal.
+    pub(crate) fn literal_or_null(self, text: Option<&str>) -> String {
+        text.map_or_else(|| "NULL".to_owned(), |text| self.literal(text))
+    }
+
+    /// The present time, as an expression.
+    pub(crate) const fn now(self) -> &'static str {
+        use koherent_diesel::Engine as _;
+        match self {
+            Self::Sqlite => diesel::sqlite::Sqlite::NOW,
+            Self::Postgres => diesel::pg::Pg::NOW,
+            Self::Mysql => diesel::mysql::Mysql::NOW,
+        }
+    }
+
+    /// A date column as text of RFC 3339.
+    pub(crate) fn date(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("replace(replace({column}, ' ', 'T'), '+00:00', 'Z')"),
+            Self::Postgres => {
+                format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+            }
+            Self::Mysql => format!("DATE_FORMAT({column}, '%Y-%m-%dT%H:%i:%s.%fZ')"),
+        }
+    }
+
+    /// A time as a literal that compares with a date column.
+    pub(crate) fn date_literal(self, date: chrono::DateTime<chrono::Utc>) -> String {
+        match self {
+            Self::Sqlite => date.format("'%Y-%m-%d %H:%M:%S%.6f+00:00'").to_string(),
+            Self::Postgres => date
+                .format("'%Y-%m-%d %H:%M:%S%.6f+00:00'::timestamptz")
+                .to_string(),
+            Self::Mysql => date.format("'%Y-%m-%d %H:%M:%S%.6f'").to_string(),
+        }
+    }
+
+    /// A column of Koherent's own as text.
+    pub(crate) fn text(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => column.to_owned(),
+            Self::Postgres => format!("{column}::text"),
+            Self::Mysql => format!("CAST({column} AS CHAR)"),
+        }
+    }
+
+    pub(crate) fn history_ddl(self, table: &TrackedTable) -> String {
+        use koherent_diesel::Engine as _;
+        match self {
+            Self::Sqlite => diesel::sqlite::Sqlite::history_ddl(table),
+            Self::Postgres => diesel::pg::Pg::history_ddl(table),
+            Self::Mysql => diesel::mysql::Mysql::history_ddl(table),
+        }
+    }
+
+    pub(crate) fn drop_history_ddl(self, table: &TrackedTable) -> String {
+        use koherent_diesel::Engine as _;
+        match self {
+            Self::Sqlite => diesel::sqlite::Sqlite::drop_history_ddl(table),
+            Self::Postgres => diesel::pg::Pg::drop_history_ddl(table),
+            Self::Mysql => diesel::mysql::Mysql::drop_history_ddl(table),
+        }
+    }
+
+    pub(crate) fn guard_ddl(self, table: &TrackedTable, guard: &Guard) -> String {
+        use koherent_diesel::Engine as _;
+        match self {
+            Self::Sqlite => diesel::sqlite::Sqlite::guard_ddl(table, guard),
+            Self::Postgres => diesel::pg::Pg::guard_ddl(table, guard),
+            Self::Mysql => diesel::mysql::Mysql::guard_ddl(table, guard),
+        }
+    }
+
+    pub(crate) fn unguard_ddl(self, table: &TrackedTable) -> String {
+        use koherent_diesel::Engine as _;
+        match self {
+            Self::Sqlite => diesel::sqlite::Sqlite::unguard_ddl(table),
+            Self::Postgres => diesel::pg::Pg::unguard_ddl(table),
+            Self::Mysql => diesel::mysql::Mysql::unguard_ddl(table),
+        }
+    }
+
+    /// Whether a history column of one declared type stores values as a column of the other does.
+    pub(crate) fn holds(self, base: &str, history: &str) -> bool {
+        use koherent_diesel::Engine as _;
+        match self {
+            Self::Sqlite => diesel::sqlite::Sqlite::holds(base, history),
+            Self::Postgres => diesel::pg::Pg::holds(base, history),
+            Self::Mysql => diesel::mysql::Mysql::holds(base, history),
+        }
+    }
+}

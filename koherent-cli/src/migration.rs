@@ -1,0 +1,716 @@
+//! `koherent migration generate`: history tables, indexes and guards for live tables, as a folder of diesel_migrations.
+//!
+//! For a table that is under audit already, it writes what follows from a change of the table. Nothing of a history is
+//! dropped: columns that are gone stay with their values, and columns that changed their type in a way that might lose
+//! values are set aside under another name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use koherent_core::{Clock as _, SystemClock};
+use koherent_diesel::{Guard, Policy};
+
+use crate::database::{Column, Database, Engine, Table, describe};
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::registry::{Audited, registered};
+
+/// Arguments of `migration generate`.
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// The tables to put under audit, or whose change to follow; without any, all that are under audit and have changed.
+    tables: Vec<String>,
+    /// A column to keep out of the history (a secret, say): COLUMN, or TABLE.COLUMN.
+    #[arg(long, value_name = "COLUMN")]
+    exclude: Vec<String>,
+    /// What happens to writes that go past the audit. By default they are refused; a table that is under audit keeps its policy.
+    #[arg(long, value_enum)]
+    policy: Option<PolicyName>,
+    /// A column that was renamed since: OLD=NEW, or TABLE.OLD=NEW.
+    #[arg(long, value_name = "OLD=NEW")]
+    rename: Vec<String>,
+    /// A column whose history is to be cast to its new type, where that might fail or lose digits: COLUMN, or TABLE.COLUMN.
+    /// By default such a history is set aside under another name.
+    #[arg(long, value_name = "COLUMN")]
+    cast: Vec<String>,
+    /// The folder of the migrations.
+    #[arg(long, value_name = "FOLDER", default_value = "migrations")]
+    migration_dir: PathBuf,
+    /// The name of the migration, behind its date.
+    #[arg(long)]
+    name: Option<String>,
+    /// Print the statements, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PolicyName {
+    /// They are errors that name the helper to use.
+    Refuse,
+    /// The database records them, marked as captured.
+    Capture,
+}
+
+impl From<PolicyName> for Policy {
+    fn from(name: PolicyName) -> Self {
+        match name {
+            PolicyName::Refuse => Self::Refuse,
+            PolicyName::Capture => Self::Capture,
+        }
+    }
+}
+
+/// What a migration does.
+#[derive(Debug, Default)]
+struct Migration {
+    up: String,
+    /// In the order of the tables: the last is undone first.
+    down: Vec<String>,
+    /// What to paste, and what to know.
+    notes: Vec<String>,
+    tables: Vec<String>,
+}
+
+pub(crate) fn generate(
+    database: &mut Database,
+    arguments: &Generate,
+    output: &mut Output,
+) -> Result<()> {
+    let known = registered(database)?;
+    let names = match arguments.tables.len() {
+        0 => known.iter().map(Audited::full_name).collect(),
+        _ => arguments.tables.clone(),
+    };
+    if names.is_empty() {
+        return Err(Failure::new(
+            "no table is under audit yet: name one, `koherent migration generate TABLE`",
+        ));
+    }
+    let mut migration = Migration::default();
+    for name in &names {
+        let live = describe(database, name)?.ok_or_else(|| {
+            Failure::new(format!(
+                "there is no table `{name}` in this database: run the migration that creates it first, or write its name as the database has it"
+            ))
+        })?;
+        if live.key.is_empty() {
+            return Err(Failure::new(format!(
+                "the table `{name}` has no primary key: history is that of a key, so give it one first"
+            )));
+        }
+        match known
+            .iter()
+            .find(|audited| audited.full_name() == live.full_name())
+        {
+            Some(audited) => follow(database, arguments, audited, &live, &mut migration)?,
+            None => begin(database, arguments, &live, &mut migration)?,
+        }
+    }
+    if migration.tables.is_empty() {
+        return output.line("nothing to do: the histories fit their tables");
+    }
+    let down: String = migration.down.iter().rev().map(String::as_str).collect();
+    if arguments.dry_run {
+        output.line("-- up.sql")?;
+        output.line(migration.up.trim_end())?;
+        output.line("-- down.sql")?;
+        output.line(down.trim_end())?;
+    } else {
+        let folder = write(arguments, &migration, &down)?;
+        output.line(&format!("wrote {}", folder.display()))?;
+    }
+    for note in &migration.notes {
+        output.line(note)?;
+    }
+    Ok(())
+}
+
+/// Puts a table under audit.
+fn begin(
+    database: &mut Database,
+    arguments: &Generate,
+    live: &Table,
+    migration: &mut Migration,
+) -> Result<()> {
+    let engine = database.engine();
+    let excluded = of_table(&arguments.exclude, live);
+    for column in &excluded {
+        if live.column(column).is_none() {
+            return Err(no_column(live, column, "--exclude"));
+        }
+        if live.key.contains(column) {
+            return Err(Failure::new(format!(
+                "--exclude {column}: it is part of the key of `{}`, and history is that of a key",
+                live.full_name()
+            )));
+        }
+    }
+    let kept = live.columns.iter().map(|column| column.name.clone());
+    let kept: Vec<_> = kept.filter(|name| !excluded.contains(name)).collect();
+    check_names(live, &kept)?;
+    let history = format!("{}_history", live.name);
+    let full_history = match &live.schema {
+        Some(schema) => format!("{schema}.{history}"),
+        None => history.clone(),
+    };
+    if describe(database, &full_history)?.is_some() {
+        return Err(Failure::new(format!(
+            "there is a table `{full_history}` already, and `{}` is not registered as under audit: is it a history made by hand? \
+             Then run what `{}::table::guard_ddl` writes, which registers it",
+            live.full_name(),
+            live.name
+        )));
+    }
+    let audited = Audited {
+        schema: live.schema.clone(),
+        table: live.name.clone(),
+        history_schema: live.schema.clone(),
+        history,
+        policy: arguments.policy.map_or(Policy::Refuse, Into::into),
+        key: live.key.clone(),
+        kept: kept.into_iter().map(|name| (name.clone(), name)).collect(),
+        excluded,
+    };
+    let tracked = audited.tracked(live);
+    migration.up.push_str(&format!(
+        "-- {} is under audit: each change leaves a row in {}.\n",
+        live.full_name(),
+        audited.history
+    ));
+    migration.up.push_str(&engine.history_ddl(tracked));
+    migration
+        .up
+        .push_str(&engine.guard_ddl(tracked, &guard(&audited, live)?));
+    migration.down.push(format!(
+        "{}{}",
+        engine.unguard_ddl(tracked),
+        engine.drop_history_ddl(tracked)
+    ));
+    migration.notes.push(declaration(&audited));
+    migration.tables.push(live.name.clone());
+    Ok(())
+}
+
+/// Follows a change of a table that is under audit.
+fn follow(
+    database: &mut Database,
+    arguments: &Generate,
+    before: &Audited,
+    live: &Table,
+    migration: &mut Migration,
+) -> Result<()> {
+    let engine = database.engine();
+    let history = describe(
+        database,
+        &match &before.history_schema {
+            Some(schema) => format!("{schema}.{}", before.history),
+            None => before.history.clone(),
+        },
+    )?
+    .ok_or_else(|| {
+        Failure::new(format!(
+            "the history table `{}` does not exist any more: run the migration that creates it",
+            before.history
+        ))
+    })?;
+    let renames = renames(arguments, before, live)?;
+    let mut follow = Follow {
+        engine,
+        table: before.quoted_history(engine),
+        up: String::new(),
+        down: Vec::new(),
+        names: history
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect(),
+    };
+    let mut after = before.clone();
+    after.policy = arguments.policy.map_or(before.policy, Into::into);
+    after.excluded.retain(|name| live.column(name).is_some());
+    for name in of_table(&arguments.exclude, live) {
+        if live.column(&name).is_none() {
+            return Err(no_column(live, &name, "--exclude"));
+        }
+        if !after.excluded.contains(&name) {
+            after.excluded.push(name);
+        }
+    }
+    after.key.clone_from(&live.key);
+    after.kept.clear();
+    // What was kept under another name, what is kept as it was, and what is new.
+    for column in &live.columns {
+        if after.excluded.contains(&column.name) {
+            continue;
+        }
+        let old = renames.iter().find(|(_, new)| *new == column.name);
+        let old = old.map_or(&column.name, |(old, _)| old);
+        let there = before.kept.iter().find(|(name, _)| name == old);
+        let mut there = match there {
+            Some((_, there)) => there.clone(),
+            None => {
+                // A column of that name may be left from an earlier one.
+                match history.column(&column.name) {
+                    Some(left) if engine.holds(&column.declared, &left.declared) => {}
+                    Some(_) => {
+                        follow.set_aside(&column.name);
+                        follow.add(column);
+                    }
+                    None => follow.add(column),
+                }
+                after.kept.push((column.name.clone(), column.name.clone()));
+                continue;
+            }
+        };
+        if let Some(stored) = history.column(&there)
+            && !engine.holds(&column.declared, &stored.declared)
+        {
+            let is_cast = of_table(&arguments.cast, live).contains(&column.name);
+            if is_cast || widens(engine, &stored.declared, &column.declared) {
+                follow.retype(&there, stored, column)?;
+            } else if live.key.contains(&column.name) {
+                return Err(Failure::new(format!(
+                    "`{}.{}` is part of the key, and its type changed from {} to {}, so its entries could not be found any more: \
+                     cast them with --cast {}",
+                    live.full_name(),
+                    column.name,
+                    stored.declared,
+                    column.declared,
+                    column.name
+                )));
+            } else {
+                follow.set_aside(&there);
+                follow.add(&Column {
+                    name: there.clone(),
+                    ..column.clone()
+                });
+                migration.notes.push(format!(
+                    "note: the old values of `{}.{}` ({}) are set aside in their history, because not each of them need be one of {}; --cast {} casts them",
+                    live.full_name(), column.name, stored.declared, column.declared, column.name
+                ));
+            }
+        }
+        if *old != column.name && there == *old {
+            follow.rename(&there, &column.name);
+            there.clone_from(&column.name);
+        }
+        after.kept.push((column.name.clone(), there));
+    }
+    for (name, there) in &before.kept {
+        let is_kept = after.kept.iter().any(|(_, kept)| kept == there);
+        let is_renamed = renames.iter().any(|(old, _)| old == name);
+        if !is_kept && !is_renamed {
+            if before.key.contains(name) && !after.key.contains(name) {
+                return Err(Failure::new(format!(
+                    "the key of `{}` was ({}) and is ({}): where a column was renamed, say --rename {name}=NEW; another key is \
+                     another history, so drop this one by hand, or keep the column",
+                    live.full_name(),
+                    before.key.join(", "),
+                    after.key.join(", ")
+                )));
+            }
+            let stored = history.column(there);
+            if stored.is_some_and(|stored| !stored.nullable) {
+                follow.drop_not_null(there, stored.map_or("", |stored| &stored.declared))?;
+            }
+        }
+    }
+    let others: Vec<_> = after.kept.iter().map(|(name, _)| name.clone()).collect();
+    check_names(live, &others)?;
+    for (_, there) in &after.kept {
+        let column = after.kept.iter().find(|(_, name)| name == there);
+        let nullable = column
+            .and_then(|(name, _)| live.column(name))
+            .is_some_and(|column| column.nullable);
+        let stored = history.column(there);
+        if nullable && stored.is_some_and(|stored| !stored.nullable) && follow.names.contains(there)
+        {
+            follow.drop_not_null(there, stored.map_or("", |stored| &stored.declared))?;
+        }
+    }
+    if after == *before && follow.up.is_empty() && arguments.tables.is_empty() {
+        return Ok(());
+    }
+    let (was, is) = (before.tracked(live), after.tracked(live));
+    if after == *before && follow.up.is_empty() {
+        migration.notes.push(format!(
+            "note: the history of {} fits it; the guard is created anew",
+            live.full_name()
+        ));
+    }
+    migration.up.push_str(&format!(
+        "-- The history of {} follows its table.\n",
+        live.full_name()
+    ));
+    migration.up.push_str(&engine.unguard_ddl(was));
+    migration.up.push_str(&follow.up);
+    migration
+        .up
+        .push_str(&engine.guard_ddl(is, &guard(&after, live)?));
+
+    let mut down = engine.unguard_ddl(is);
+    for statement in follow.down.iter().rev() {
+        down.push_str(statement);
+    }
+    let mut earlier = guard(before, live)?;
+    let columns_are_there = before
+        .kept
+        .iter()
+        .all(|(name, _)| live.column(name).is_some());
+    if before.policy == Policy::Capture && engine != Engine::Postgres && !columns_are_there {
+        down.push_str(
+            "-- Triggers cannot name columns that are not there yet, so until the next migration writes are refused.\n",
+        );
+        earlier = Guard::refuse().excluding(before.excluded.iter().map(String::as_str));
+    }
+    down.push_str(&engine.guard_ddl(was, &earlier));
+    migration.down.push(down);
+    migration.notes.push(declaration(&after));
+    migration.tables.push(live.name.clone());
+    Ok(())
+}
+
+/// The statements that change a history table.
+struct Follow {
+    engine: Engine,
+    table: String,
+    up: String,
+    down: Vec<String>,
+    /// The columns that the history table has by now.
+    names: Vec<String>,
+}
+
+impl Follow {
+    fn alter(&self, change: &str) -> String {
+        format!("ALTER TABLE {} {change};\n", self.table)
+    }
+
+    fn add(&mut self, column: &Column) {
+        let name = self.engine.quote(&column.name);
+        let declared = format!("{} {}{}", name, column.declared, column.suffix);
+        let null = match self.engine {
+            Engine::Mysql => " NULL",
+            _ => "",
+        };
+        self.up
+            .push_str(&self.alter(&format!("ADD COLUMN {}{null}", declared.trim_end())));
+        self.down.push(self.alter(&format!("DROP COLUMN {name}")));
+        self.names.push(column.name.clone());
+    }
+
+    fn rename(&mut self, old: &str, new: &str) {
+        let quote = |name| self.engine.quote(name);
+        let rename =
+            |from, to| self.alter(&format!("RENAME COLUMN {} TO {}", quote(from), quote(to)));
+        let (there, back) = (rename(old, new), rename(new, old));
+        self.up.push_str(&there);
+        self.down.push(back);
+        self.names.retain(|name| name != old);
+        self.names.push(new.to_owned());
+    }
+
+    /// Keeps the values of a column under another name.
+    fn set_aside(&mut self, name: &str) {
+        let free = |number: &u32| {
+            let other = format!("{name}_before_{number}");
+            !self.names.contains(&other)
+        };
+        let number = (1..).find(free).unwrap_or(1);
+        self.rename(name, &format!("{name}_before_{number}"));
+    }
+
+    fn retype(&mut self, name: &str, stored: &Column, column: &Column) -> Result<()> {
+        let quoted = self.engine.quote(name);
+        let null = |nullable| if nullable { "NULL" } else { "NOT NULL" };
+        let (up, down) = match self.engine {
+            Engine::Postgres => {
+                let to = |declared: &str| {
+                    format!(
+                        "ALTER COLUMN {quoted} TYPE {declared} USING CAST({quoted} AS {declared})"
+                    )
+                };
+                (to(&column.declared), to(&stored.declared))
+            }
+            Engine::Mysql => {
+                let to = |column: &Column| {
+                    format!(
+                        "MODIFY COLUMN {quoted} {}{} {}",
+                        column.declared,
+                        column.suffix,
+                        null(stored.nullable)
+                    )
+                };
+                (to(column), to(stored))
+            }
+            Engine::Sqlite => {
+                return Err(Failure::new(format!(
+                    "SQLite cannot change the type of the history column `{name}`: without --cast its values are set aside"
+                )));
+            }
+        };
+        self.up.push_str(&self.alter(&up));
+        self.down.push(self.alter(&down));
+        Ok(())
+    }
+
+    fn drop_not_null(&mut self, name: &str, declared: &str) -> Result<()> {
+        let quoted = self.engine.quote(name);
+        match self.engine {
+            Engine::Postgres => self
+                .up
+                .push_str(&self.alter(&format!("ALTER COLUMN {quoted} DROP NOT NULL"))),
+            Engine::Mysql => self
+                .up
+                .push_str(&self.alter(&format!("MODIFY COLUMN {quoted} {declared} NULL"))),
+            // Histories made by this command refuse NULL only in keys.
+            Engine::Sqlite => {
+                return Err(Failure::new(format!(
+                    "the history column `{name}` refuses NULL, and SQLite cannot change that: make the history table anew by hand"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether each value of one type is one of the other, without a change of what it says.
+fn widens(engine: Engine, from: &str, to: &str) -> bool {
+    let base = |declared: &str| {
+        let declared = declared.to_ascii_lowercase();
+        declared
+            .split('(')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    let (from_base, to_base) = (base(from), base(to));
+    let length = |declared: &str| -> Option<u32> {
+        let (_, rest) = declared.split_once('(')?;
+        rest.split([')', ',']).next()?.trim().parse().ok()
+    };
+    let longer = length(to).is_none_or(|to| length(from).is_some_and(|from| from <= to));
+    match engine {
+        Engine::Sqlite => false,
+        Engine::Postgres => {
+            let integers = ["smallint", "integer", "bigint", "numeric"];
+            let floats = ["real", "double precision"];
+            let texts = ["character varying", "text"];
+            let rank = |order: &[&str], name: &str| order.iter().position(|other| *other == name);
+            let wider = |order: &[&str]| {
+                rank(order, &from_base)
+                    .zip(rank(order, &to_base))
+                    .is_some_and(|(from, to)| from < to)
+            };
+            wider(&integers) && length(to).is_none()
+                || wider(&floats)
+                || wider(&texts)
+                || from_base == to_base && texts.contains(&from_base.as_str()) && longer
+                || to_base == "text" && !matches!(from_base.as_str(), "bytea")
+                || from_base == "json" && to_base == "jsonb"
+        }
+        Engine::Mysql => {
+            let integers = ["tinyint", "smallint", "mediumint", "int", "bigint"];
+            let texts = ["tinytext", "text", "mediumtext", "longtext"];
+            let blobs = ["tinyblob", "blob", "mediumblob", "longblob"];
+            let same_sign = from.contains("unsigned") == to.contains("unsigned");
+            let bare = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
+            let (from_base, to_base) = (bare(&from_base), bare(&to_base));
+            let rank = |order: &[&str], name: &str| order.iter().position(|other| *other == name);
+            let wider = |order: &[&str]| {
+                rank(order, &from_base)
+                    .zip(rank(order, &to_base))
+                    .is_some_and(|(from, to)| from < to)
+            };
+            wider(&integers) && same_sign
+                || wider(&texts)
+                || wider(&blobs)
+                || from_base == to_base
+                    && matches!(from_base.as_str(), "varchar" | "varbinary")
+                    && longer
+                || from_base == "varchar" && texts[1..].contains(&to_base.as_str())
+                || from_base == "float" && to_base == "double"
+                || from_base == "enum" && to_base == "enum" && is_prefix(from, to)
+        }
+    }
+}
+
+/// `enum('a','b')` has all values of `enum('a')`, in the same places.
+fn is_prefix(from: &str, to: &str) -> bool {
+    from.strip_suffix(')')
+        .is_some_and(|from| to.starts_with(from))
+}
+
+/// The guard of a table.
+fn guard(audited: &Audited, live: &Table) -> Result<Guard> {
+    let mut guard =
+        Guard::new(audited.policy).excluding(audited.excluded.iter().map(String::as_str));
+    if audited.policy == Policy::Capture {
+        if let Some(index) = &live.unique_expression {
+            return Err(Failure::new(format!(
+                "`{}` has the unique index `{index}` over an expression, so what REPLACE deletes could not be captured: use --policy refuse",
+                live.full_name()
+            )));
+        }
+        for columns in &live.unique {
+            let columns = columns
+                .iter()
+                .map(|(name, collation)| (name.as_str(), collation.as_deref()));
+            guard = guard.unique_with(columns);
+        }
+    }
+    Ok(guard)
+}
+
+/// The columns of `--rename`: old and new.
+fn renames(arguments: &Generate, before: &Audited, live: &Table) -> Result<Vec<(String, String)>> {
+    let mut renames = Vec::new();
+    for rename in &arguments.rename {
+        let (old, new) = rename.split_once('=').ok_or_else(|| {
+            Failure::new(format!(
+                "--rename {rename}: it is OLD=NEW, or TABLE.OLD=NEW"
+            ))
+        })?;
+        let Some(old) = column_of(old, live) else {
+            continue;
+        };
+        if live.column(new).is_none() {
+            return Err(no_column(live, new, "--rename"));
+        }
+        if !before.kept.iter().any(|(name, _)| *name == old) {
+            return Err(Failure::new(format!(
+                "--rename {rename}: the history of `{}` keeps no column `{old}`",
+                live.full_name()
+            )));
+        }
+        renames.push((old, new.to_owned()));
+    }
+    Ok(renames)
+}
+
+/// The columns that are meant of this table: `column`, or `table.column`.
+fn of_table(arguments: &[String], live: &Table) -> Vec<String> {
+    arguments
+        .iter()
+        .filter_map(|argument| column_of(argument, live))
+        .collect()
+}
+
+fn column_of(argument: &str, live: &Table) -> Option<String> {
+    match argument.rsplit_once('.') {
+        Some((table, column)) => {
+            (table == live.full_name() || table == live.name).then(|| column.to_owned())
+        }
+        None => Some(argument.to_owned()),
+    }
+}
+
+fn no_column(live: &Table, column: &str, option: &str) -> Failure {
+    let names: Vec<_> = live
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    Failure::new(format!(
+        "{option}: `{}` has no column `{column}`, it has {}; say TABLE.COLUMN for one of several tables",
+        live.full_name(),
+        names.join(", ")
+    ))
+}
+
+/// A history has columns of its own.
+fn check_names(live: &Table, kept: &[String]) -> Result<()> {
+    let own = koherent_diesel::schema::ATTRIBUTION_COLUMNS;
+    let taken = kept
+        .iter()
+        .find(|name| own.contains(&name.as_str()) || *name == "history_id");
+    match taken {
+        Some(name) => Err(Failure::new(format!(
+            "`{}.{name}` has the name of a column that each history has: rename it, or --exclude {name}",
+            live.full_name()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The line to paste.
+fn declaration(audited: &Audited) -> String {
+    let list =
+        |names: &mut dyn Iterator<Item = &str>| names.map(rust_name).collect::<Vec<_>>().join(", ");
+    format!(
+        "koherent_diesel::audited!({} ({}) => {} ({}));",
+        rust_name(&audited.table),
+        list(&mut audited.key.iter().map(String::as_str)),
+        rust_name(&audited.history),
+        list(&mut audited.kept.iter().map(|(name, _)| name.as_str())),
+    )
+}
+
+/// The name that `diesel print-schema` gives a table or a column.
+fn rust_name(name: &str) -> String {
+    const RESERVED: [&str; 52] = [
+        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
+        "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
+        "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub",
+        "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type",
+        "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "table",
+    ];
+    let mut rust: String = name
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if rust.starts_with(|c: char| c.is_ascii_digit()) {
+        rust.insert(0, '_');
+    }
+    if RESERVED.contains(&rust.as_str()) {
+        rust.push('_');
+    }
+    rust
+}
+
+/// Writes the folder.
+fn write(arguments: &Generate, migration: &Migration, down: &str) -> Result<PathBuf> {
+    let mut now: chrono::DateTime<chrono::Utc> = SystemClock.now().into();
+    let mut name = match &arguments.name {
+        Some(given) => given.clone(),
+        None => format!("audit_{}", migration.tables.join("_")),
+    };
+    name = name.chars().take(100).collect();
+    // No two migrations have one version, which is their time.
+    let taken: Vec<String> = fs::read_dir(&arguments.migration_dir)
+        .map(|folders| {
+            let folders = folders.filter_map(std::result::Result::ok);
+            folders
+                .map(|folder| folder.file_name().to_string_lossy().into_owned())
+                .collect()
+        })
+        .unwrap_or_default();
+    let version = loop {
+        let version = now.format("%Y-%m-%d-%H%M%S").to_string();
+        if !taken.iter().any(|folder| folder.starts_with(&version)) {
+            break version;
+        }
+        now += chrono::TimeDelta::seconds(1);
+    };
+    let folder = arguments.migration_dir.join(format!("{version}_{name}"));
+    let written = |path: &Path, error: std::io::Error| {
+        Failure::new(format!(
+            "{} cannot be written: {error}; --migration-dir says where migrations are",
+            path.display()
+        ))
+    };
+    fs::create_dir_all(&folder).map_err(|error| written(&folder, error))?;
+    for (file, sql) in [("up.sql", migration.up.as_str()), ("down.sql", down)] {
+        let path = folder.join(file);
+        fs::write(&path, sql).map_err(|error| written(&path, error))?;
+    }
+    Ok(folder)
+}

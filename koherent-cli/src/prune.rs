@@ -1,0 +1,211 @@
+//! `koherent prune`: deleting old entries, the only way to do that.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use koherent_core::{Clock as _, SystemClock};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::database::{Database, Engine};
+use crate::failure::Result;
+use crate::output::{Output, progress};
+use crate::registry::{Audited, audited};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The tables; by default all that are under audit.
+    tables: Vec<String>,
+    /// Delete entries from before then: 2026-11-21, 2026-11-21T10:00:00Z, or an age such as 365d.
+    #[arg(long, value_parser = crate::log::date)]
+    before: DateTime<Utc>,
+    /// Keep the last entries of each row, so many at least, whatever their age.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    keep_last: u32,
+    /// Who asks for it.
+    #[arg(long)]
+    user: Option<String>,
+    /// Why.
+    #[arg(long, default_value = "retention")]
+    reason: String,
+    /// How many entries one transaction looks at.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Say how many entries there are, and delete nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(
+    database: &mut Database,
+    arguments: &Arguments,
+    output: &mut Output,
+) -> Result<()> {
+    for table in audited(database, &arguments.tables)? {
+        let deleted = prune(database, &table, arguments)?;
+        let verb = if arguments.dry_run {
+            "would delete"
+        } else {
+            "deleted"
+        };
+        output.line(&format!(
+            "{verb} {deleted} entries of {}",
+            table.full_name()
+        ))?;
+    }
+    Ok(())
+}
+
+/// Goes through the entries by their numbers, batch by batch; whatever stops it, what is done is done.
+fn prune(database: &mut Database, table: &Audited, arguments: &Arguments) -> Result<u64> {
+    let engine = database.engine();
+    let history = table.quoted_history(engine);
+    let same: Vec<_> = table
+        .keys()
+        .map(|(_, there)| {
+            let there = engine.quote(there);
+            format!("n.{there} = h.{there}")
+        })
+        .collect();
+    let is_old = format!(
+        "h.history_date < {} AND (SELECT count(*) FROM (SELECT 1 FROM {history} AS n WHERE {} AND n.history_id > h.history_id LIMIT {}) AS later) >= {}",
+        engine.date_literal(arguments.before),
+        same.join(" AND "),
+        arguments.keep_last,
+        arguments.keep_last,
+    );
+    // A derived table cannot look outside on MariaDB.
+    let is_old = match engine {
+        Engine::Mysql => format!(
+            "h.history_date < {} AND (SELECT count(*) FROM {history} AS n WHERE {} AND n.history_id > h.history_id) >= {}",
+            engine.date_literal(arguments.before),
+            same.join(" AND "),
+            arguments.keep_last,
+        ),
+        _ => is_old,
+    };
+    if arguments.dry_run {
+        return database.number("count(*)", &format!("FROM {history} AS h WHERE {is_old}"));
+    }
+    let total = database.number(
+        "count(*)",
+        &format!(
+            "FROM {history} AS h WHERE h.history_date < {}",
+            engine.date_literal(arguments.before)
+        ),
+    )?;
+    let bar = progress(total, "old entries");
+    let transaction = new_transaction();
+    let operation = Operation {
+        operation: "prune",
+        user: arguments.user.as_deref(),
+        reason: &arguments.reason,
+        table: &table.table,
+        transaction: &transaction,
+    };
+    let (mut last, mut deleted) = (i64::MIN, 0);
+    loop {
+        let rows = database.rows(
+            &[engine.text("h.history_id")],
+            &format!(
+                "FROM {history} AS h WHERE h.history_id > {last} AND h.history_date < {} ORDER BY h.history_id LIMIT {}",
+                engine.date_literal(arguments.before),
+                arguments.batch
+            ),
+        )?;
+        let looked_at = rows.len() as u64;
+        let Some(end) = rows.into_iter().flatten().flatten().next_back() else {
+            break;
+        };
+        let end: i64 = end.parse().unwrap_or(i64::MAX);
+        let range = format!("h.history_id > {last} AND h.history_id <= {end}");
+        deleted += database.transaction(|database| {
+            let old = database.rows(
+                &[engine.text("h.history_id")],
+                &format!("FROM {history} AS h WHERE {range} AND {is_old}"),
+            )?;
+            let old: Vec<_> = old.into_iter().flatten().flatten().collect();
+            if old.is_empty() {
+                return Ok(0);
+            }
+            operation.begin(database)?;
+            let count = database.execute(&format!(
+                "DELETE FROM {history} WHERE history_id IN ({})",
+                old.join(", ")
+            ))?;
+            database.execute(&format!(
+                "UPDATE koherent_operation SET deleted_rows = deleted_rows + {count} WHERE operation_transaction = {} AND tracked_table = {}",
+                engine.literal(&transaction),
+                engine.literal(&table.table)
+            ))?;
+            operation.end(database)?;
+            Ok(count)
+        })?;
+        last = end;
+        bar.inc(looked_at);
+    }
+    bar.finish_and_clear();
+    Ok(deleted)
+}
+
+/// The id of an operation (UUID of version 7).
+pub(crate) fn new_transaction() -> String {
+    let now = SystemClock.since_epoch();
+    let time = Timestamp::from_unix(NoContext, now.as_secs(), now.subsec_nanos());
+    Uuid::new_v7(time).to_string()
+}
+
+/// A row of `koherent_operation`, which lets its own transaction count.
+pub(crate) struct Operation<'o> {
+    pub(crate) operation: &'static str,
+    pub(crate) user: Option<&'o str>,
+    pub(crate) reason: &'o str,
+    pub(crate) table: &'o str,
+    pub(crate) transaction: &'o str,
+}
+
+impl Operation<'_> {
+    /// Says in the open transaction that it belongs to this operation, and records it where it is not yet.
+    pub(crate) fn begin(&self, database: &mut Database) -> Result<()> {
+        let engine = database.engine();
+        let transaction = engine.literal(self.transaction);
+        let user = match (self.user, engine) {
+            (Some(user), _) => engine.literal(user),
+            (None, Engine::Sqlite) => "NULL".to_owned(),
+            (None, Engine::Postgres) => "session_user".to_owned(),
+            (None, Engine::Mysql) => "USER()".to_owned(),
+        };
+        let id = match engine {
+            Engine::Postgres => format!("{transaction}::uuid"),
+            _ => transaction.clone(),
+        };
+        let values = [
+            engine.literal(self.operation),
+            engine.now().to_owned(),
+            user,
+            id.clone(),
+            engine.literal(self.reason),
+            engine.literal(self.table),
+        ];
+        database.execute(&format!(
+            "INSERT INTO koherent_operation (operation, operation_date, operation_user, operation_transaction, operation_reason, tracked_table) \
+             SELECT {} WHERE NOT EXISTS (SELECT 1 FROM koherent_operation WHERE operation_transaction = {id} AND tracked_table = {})",
+            values.join(", "),
+            engine.literal(self.table),
+        ))?;
+        database.batch(&match engine {
+            Engine::Sqlite => format!("UPDATE koherent_session SET operation = {transaction}"),
+            Engine::Postgres => {
+                format!("SELECT set_config('koherent.operation', {transaction}, true)")
+            }
+            Engine::Mysql => format!("SET @koherent_operation = {transaction}"),
+        })
+    }
+
+    /// The rest of the transaction does not belong to it.
+    pub(crate) fn end(&self, database: &mut Database) -> Result<()> {
+        database.batch(match database.engine() {
+            Engine::Sqlite => "UPDATE koherent_session SET operation = NULL",
+            Engine::Postgres => "SELECT set_config('koherent.operation', '', true)",
+            Engine::Mysql => "SET @koherent_operation = NULL",
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! The command against SQLite, PostgreSQL and MariaDB: what it writes is applied, what it says is asserted.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    missing_docs,
+    reason = "tests fail by panicking"
+)]
+
+mod database;
+mod failures;
+mod grants;
+mod history;
+mod migrations;
+mod reconcile;
