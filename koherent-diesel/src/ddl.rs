@@ -14,9 +14,9 @@ pub(crate) struct OwnTypes {
     pub(crate) context: &'static str,
 }
 
-/// Writes each of Koherent's own columns but `history_id`: its name, its type, and whether it can be null.
-pub(crate) fn own_columns(types: &OwnTypes) -> [(&'static str, &'static str, bool); 9] {
-    [
+/// Writes each of Koherent's own columns but `history_id`, each behind `before`.
+pub(crate) fn push_own_columns<W: Write>(sql: &mut W, types: &OwnTypes, before: &str) {
+    for (name, declared, nullable) in [
         ("history_kind", types.kind, false),
         ("history_date", types.date, false),
         ("history_user", types.name, true),
@@ -26,7 +26,10 @@ pub(crate) fn own_columns(types: &OwnTypes) -> [(&'static str, &'static str, boo
         ("history_transaction", types.transaction, false),
         ("history_reason", types.text, true),
         ("history_context", types.context, true),
-    ]
+    ] {
+        sql.push(before).push(name).push(" ").push(declared);
+        sql.push(if nullable { "" } else { " NOT NULL" });
+    }
 }
 
 /// Writes the indexes of a history table: by row, by task, by user and by date.

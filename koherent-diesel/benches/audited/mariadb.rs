@@ -7,7 +7,7 @@ use diesel_async::{
     SimpleAsyncConnection as _,
 };
 use diesel_migrations::MigrationHarness as _;
-use koherent_diesel::{Audited as _, AuditedConnection};
+use koherent_diesel::{Audited as _, AuditedConnection, Guard};
 use mysql_async::prelude::Queryable as _;
 use tokio::sync::Mutex;
 
@@ -24,20 +24,28 @@ pub async fn run() {
         .await
         .unwrap();
     let address = with_database(&server, &name);
-    let mut connection = AsyncMysqlConnection::establish(&address).await.unwrap();
-    for sql in [
-        "CREATE TABLE samples (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(200) NOT NULL, note TEXT, \
-         owner VARCHAR(200) NOT NULL, mass DOUBLE, INDEX samples_name (name)) ENGINE = InnoDB",
-        &samples::table::history_ddl::<Mysql>(),
-        &format!(
-            "INSERT INTO samples (name, owner) SELECT CONCAT('sample ', seq), 'ann' FROM seq_1_to_{ROWS}"
-        ),
-    ] {
-        connection.batch_execute(sql).await.unwrap();
-    }
+    let connection = AsyncMysqlConnection::establish(&address).await.unwrap();
     AsyncMigrationHarness::new(connection)
         .run_pending_migrations(koherent_diesel::MIGRATIONS)
         .unwrap();
+    let mut connection = AsyncMysqlConnection::establish(&address).await.unwrap();
+    for table in ["samples", "guarded"] {
+        connection
+            .batch_execute(&format!(
+                "CREATE TABLE {table} (id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(200) NOT NULL, note TEXT, \
+                 owner VARCHAR(200) NOT NULL, mass DOUBLE, INDEX {table}_name (name)) ENGINE = InnoDB; \
+                 INSERT INTO {table} (name, owner) SELECT CONCAT('sample ', seq), 'ann' FROM seq_1_to_{ROWS}"
+            ))
+            .await
+            .unwrap();
+    }
+    for ddl in [
+        samples::table::history_ddl::<Mysql>(),
+        guarded::table::history_ddl::<Mysql>(),
+        guarded::table::guard_ddl::<Mysql>(&Guard::refuse()),
+    ] {
+        connection.batch_execute(&ddl).await.unwrap();
+    }
 
     let options = mysql_async::Opts::from_url(&address).unwrap();
     let mut client = mysql_async::Conn::new(options).await.unwrap();
@@ -56,6 +64,12 @@ pub async fn run() {
         (
             samples::name.eq(format!("name {round}")),
             samples::mass.eq(round as f64),
+        )
+    };
+    let guarded_changes = |round: usize| {
+        (
+            guarded::name.eq(format!("name {round}")),
+            guarded::mass.eq(round as f64),
         )
     };
     for (flush, shown) in [(1, "each commit on disk"), (0, "commits not flushed")] {
@@ -104,6 +118,14 @@ pub async fn run() {
                         .await
                         .unwrap();
                 }),
+                way("audited, guarded", |round| async move {
+                    let mut audited = audited.lock().await;
+                    audited
+                        .audited_update(guarded::table.find(row(round)), guarded_changes(round + 1))
+                        .execute()
+                        .await
+                        .unwrap();
+                }),
             ],
         )
         .await;
@@ -136,6 +158,15 @@ pub async fn run() {
                 let some = samples::table.filter(samples::id.le(10_000));
                 audited
                     .audited_update(some, samples::mass.eq(round as f64 + 0.5))
+                    .execute()
+                    .await
+                    .unwrap();
+            }),
+            way("audited, guarded", |round| async move {
+                let mut audited = audited.lock().await;
+                let some = guarded::table.filter(guarded::id.le(10_000));
+                audited
+                    .audited_update(some, guarded::mass.eq(round as f64 + 0.5))
                     .execute()
                     .await
                     .unwrap();

@@ -8,7 +8,7 @@ use diesel::{Connection as _, ExpressionMethods as _, QueryDsl as _, SqliteConne
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 use diesel_migrations::MigrationHarness as _;
-use koherent_diesel::{Audited as _, AuditedConnection};
+use koherent_diesel::{Audited as _, AuditedConnection, Guard};
 use tokio::sync::Mutex;
 
 use crate::tables::*;
@@ -29,23 +29,25 @@ pub async fn run() {
     let file = folder.path().join("bench.db").display().to_string();
     let mut connection = connect(&file);
     connection
-        .batch_execute(
-            "CREATE TABLE samples (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT, owner TEXT NOT NULL, mass DOUBLE);
-             CREATE INDEX samples_name ON samples (name);",
-        )
-        .unwrap();
-    connection
-        .batch_execute(&samples::table::history_ddl::<Sqlite>())
-        .unwrap();
-    connection
-        .batch_execute(&format!(
-            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS})
-             INSERT INTO samples (name, owner) SELECT 'sample ' || n, 'ann' FROM n"
-        ))
-        .unwrap();
-    connection
         .run_pending_migrations(koherent_diesel::MIGRATIONS)
         .unwrap();
+    for table in ["samples", "guarded"] {
+        connection
+            .batch_execute(&format!(
+                "CREATE TABLE {table} (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT, owner TEXT NOT NULL, mass DOUBLE);
+                 CREATE INDEX {table}_name ON {table} (name);
+                 WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS})
+                 INSERT INTO {table} (name, owner) SELECT 'sample ' || n, 'ann' FROM n"
+            ))
+            .unwrap();
+    }
+    for ddl in [
+        samples::table::history_ddl::<Sqlite>(),
+        guarded::table::history_ddl::<Sqlite>(),
+        guarded::table::guard_ddl::<Sqlite>(&Guard::refuse()),
+    ] {
+        connection.batch_execute(&ddl).unwrap();
+    }
     drop(connection);
     for (pragmas, shown) in [
         (ON_DISK, "each commit on disk"),
@@ -85,6 +87,12 @@ async fn blocking(file: &str, pragmas: &str, shown: &str) {
             samples::mass.eq(round as f64),
         )
     };
+    let guarded_changes = |round: usize| {
+        (
+            guarded::name.eq(format!("name {round}")),
+            guarded::mass.eq(round as f64),
+        )
+    };
     compare(
         &format!("SQLite, {shown}: update one row"),
         80,
@@ -119,6 +127,13 @@ async fn blocking(file: &str, pragmas: &str, shown: &str) {
                     .execute()
                     .unwrap();
             }),
+            way("audited, guarded", |round| async move {
+                let mut audited = audited.borrow_mut();
+                audited
+                    .audited_update(guarded::table.find(row(round)), guarded_changes(round + 1))
+                    .execute()
+                    .unwrap();
+            }),
         ],
     )
     .await;
@@ -137,6 +152,16 @@ async fn blocking(file: &str, pragmas: &str, shown: &str) {
                 let mut audited = audited.borrow_mut();
                 audited
                     .audited_insert(samples::table, (changes(round), samples::owner.eq("ann")))
+                    .execute()
+                    .unwrap();
+            }),
+            way("audited, guarded", |round| async move {
+                let mut audited = audited.borrow_mut();
+                audited
+                    .audited_insert(
+                        guarded::table,
+                        (guarded_changes(round), guarded::owner.eq("ann")),
+                    )
                     .execute()
                     .unwrap();
             }),
@@ -176,6 +201,14 @@ async fn blocking(file: &str, pragmas: &str, shown: &str) {
                     .execute()
                     .unwrap();
             }),
+            way("audited, guarded", |round| async move {
+                let mut audited = audited.borrow_mut();
+                let some = guarded::table.filter(guarded::id.le(10_000));
+                audited
+                    .audited_update(some, guarded::mass.eq(round as f64 + 0.5))
+                    .execute()
+                    .unwrap();
+            }),
         ],
     )
     .await;
@@ -203,6 +236,16 @@ async fn blocking(file: &str, pragmas: &str, shown: &str) {
                     .execute()
                     .unwrap();
             }),
+            way("audited, guarded", |_round| async move {
+                let rows: Vec<_> = (0..10_000)
+                    .map(|n| (guarded_changes(n), guarded::owner.eq("ann")))
+                    .collect();
+                let mut audited = audited.borrow_mut();
+                audited
+                    .audited_insert(guarded::table, rows)
+                    .execute()
+                    .unwrap();
+            }),
         ],
     )
     .await;
@@ -224,6 +267,12 @@ async fn non_blocking(file: &str, pragmas: &str, shown: &str) {
             samples::mass.eq(round as f64),
         )
     };
+    let guarded_changes = |round: usize| {
+        (
+            guarded::name.eq(format!("name {round}")),
+            guarded::mass.eq(round as f64),
+        )
+    };
     compare(
         &format!("SQLite, async, {shown}: update one row"),
         80,
@@ -240,6 +289,14 @@ async fn non_blocking(file: &str, pragmas: &str, shown: &str) {
                 let mut audited = audited.lock().await;
                 audited
                     .audited_update(samples::table.find(row(round)), changes(round + 1))
+                    .execute()
+                    .await
+                    .unwrap();
+            }),
+            way("audited, guarded", |round| async move {
+                let mut audited = audited.lock().await;
+                audited
+                    .audited_update(guarded::table.find(row(round)), guarded_changes(round + 1))
                     .execute()
                     .await
                     .unwrap();

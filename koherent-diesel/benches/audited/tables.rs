@@ -14,6 +14,16 @@ koherent_diesel::audited_table! {
     }
 }
 
+koherent_diesel::audited_table! {
+    guarded => guarded_history (id) {
+        id -> BigInt,
+        name -> Text,
+        note -> Nullable<Text>,
+        owner -> Text,
+        mass -> Nullable<Double>,
+    }
+}
+
 #[derive(Debug, Queryable)]
 #[allow(dead_code, reason = "only loading it is measured")]
 pub struct Sample {

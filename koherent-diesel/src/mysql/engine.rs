@@ -14,7 +14,7 @@ use super::value::Value;
 use super::work::{Read, Sql, Work};
 use super::{check, guard};
 use crate::change::Audit;
-use crate::ddl::{IndexSchema, OwnTypes, Text, own_columns, push_indexes};
+use crate::ddl::{IndexSchema, OwnTypes, Text, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
@@ -193,13 +193,12 @@ impl Engine for Mysql {
         sql.push(" FROM ").table(table.name);
         sql.push(" WHERE 1 = 0;\nALTER TABLE ").table(table.history);
         sql.push(" ADD COLUMN history_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY");
-        for (name, declared, nullable) in own_columns(&OWN_TYPES) {
-            sql.push(",\n    ADD COLUMN ")
-                .push(name)
-                .push(" ")
-                .push(declared);
-            sql.push(if nullable { "" } else { " NOT NULL" });
-        }
+        push_own_columns(
+            &mut sql,
+            &OWN_TYPES,
+            ",
+    ADD COLUMN ",
+        );
         push_indexes(&mut sql, table, IndexSchema::OfTable);
         guard::push_append_only(&mut sql, table);
         sql.0

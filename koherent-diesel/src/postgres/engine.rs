@@ -15,7 +15,7 @@ use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use super::{check, compose, guard};
 use crate::change::Audit;
-use crate::ddl::{IndexSchema, OwnTypes, Text, own_columns, push_indexes};
+use crate::ddl::{IndexSchema, OwnTypes, Text, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
@@ -183,13 +183,12 @@ impl Engine for Pg {
                 .identifier(key)
                 .push(" SET NOT NULL");
         }
-        for (name, declared, nullable) in own_columns(&OWN_TYPES) {
-            sql.push(",\n    ADD COLUMN ")
-                .push(name)
-                .push(" ")
-                .push(declared);
-            sql.push(if nullable { "" } else { " NOT NULL" });
-        }
+        push_own_columns(
+            &mut sql,
+            &OWN_TYPES,
+            ",
+    ADD COLUMN ",
+        );
         push_indexes(&mut sql, table, IndexSchema::OfTable);
         guard::push_append_only(&mut sql, table);
         sql.0

@@ -17,7 +17,7 @@ use super::value::Value;
 use super::work::{Read, Sql, Work};
 use super::{check, guard};
 use crate::change::Audit;
-use crate::ddl::{IndexSchema, OwnTypes, Text as Ddl, own_columns, push_indexes};
+use crate::ddl::{IndexSchema, OwnTypes, Text as Ddl, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
@@ -241,10 +241,10 @@ impl Engine for Sqlite {
             };
             sql.push(if is_key { " NOT NULL" } else { "" });
         }
-        for (name, declared, nullable) in own_columns(&OWN_TYPES) {
-            sql.push(",\n    ").push(name).push(" ").push(declared);
-            sql.push(if nullable { "" } else { " NOT NULL" });
-        }
+        push_own_columns(
+            &mut sql, &OWN_TYPES, ",
+    ",
+        );
         sql.push("\n)");
         push_indexes(&mut sql, table, IndexSchema::OfIndex);
         guard::push_append_only(&mut sql, table);

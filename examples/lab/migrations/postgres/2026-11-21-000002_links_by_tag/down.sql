@@ -1,0 +1,1 @@
+DROP INDEX sample_tags_history_tag;

@@ -1,2 +1,0 @@
-DROP TABLE samples_history;
-DROP TABLE samples;

@@ -1,0 +1,4 @@
+DROP TABLE sample_tags;
+DROP TABLE tags;
+DROP TABLE measurements;
+DROP TABLE samples;
