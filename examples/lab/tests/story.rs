@@ -265,3 +265,71 @@ async fn the_demo_tells_its_story() {
     );
     assert!(said.contains("DELETE by robot-7"), "{said}");
 }
+
+/// Runs SQL past the lab; says what the database says where it fails.
+#[cfg(feature = "sqlite")]
+async fn raw(lab: &Lab, sql: &str) -> Result<(), String> {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, SqliteConnection};
+    let file = lab.folder.path().join(&lab.database);
+    let mut connection = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+    let pragmas = "PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000";
+    connection.batch_execute(pragmas).unwrap();
+    let done = connection.batch_execute(sql);
+    std::future::ready(done.map_err(|error| error.to_string())).await
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn raw(lab: &Lab, sql: &str) -> Result<(), String> {
+    use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
+    let mut connection = AsyncPgConnection::establish(&lab.database).await.unwrap();
+    let done = connection.batch_execute(sql).await;
+    done.map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_changes_past_the_audit() {
+    let lab = Lab::start().await;
+    let created = lab
+        .data(r#"mutation { createSamples(inputs: [{name: "liver"}]) { id } }"#)
+        .await;
+    let id = created["createSamples"][0]["id"].as_str().unwrap();
+    lab.data(&format!(
+        r#"mutation {{ tagSample(id: "{id}", label: "HE") {{ id }} }}"#
+    ))
+    .await;
+    for (sql, refused) in [
+        (
+            "UPDATE samples SET note = 'raw'",
+            "UPDATE of samples refused, it would leave no history: use audited_update",
+        ),
+        (
+            "DELETE FROM sample_tags",
+            "DELETE of sample_tags refused, it would leave no history: use audited_delete",
+        ),
+        (
+            "INSERT INTO tags (label) VALUES ('raw')",
+            "INSERT of tags refused, it would leave no history: use audited_insert",
+        ),
+        (
+            "UPDATE samples_history SET history_user = 'nobody'",
+            "UPDATE of samples_history refused: rows are only added here",
+        ),
+        (
+            "DELETE FROM koherent_task",
+            "DELETE of koherent_task refused: rows are only added here",
+        ),
+    ] {
+        let said = raw(&lab, sql).await.unwrap_err();
+        assert!(said.contains(refused), "{sql}: {said}");
+    }
+    let sample = lab
+        .data(&format!(
+            r#"{{ sample(id: "{id}") {{ note provenance {{ kind }} }} }}"#
+        ))
+        .await;
+    assert_eq!(
+        sample["sample"],
+        json!({"note": null, "provenance": [{"kind": "CREATE"}]})
+    );
+}

@@ -373,3 +373,44 @@ fn push_entry(sql: &mut Ddl, table: &TrackedTable, kind: &str, row: &str) {
          koherent_organization, koherent_task, koherent_transaction, koherent_reason, koherent_context);\n",
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_fit_into_a_message() {
+        assert_eq!(
+            bounded_refusal(Event::Update, "samples"),
+            "KO001: UPDATE of samples refused, it would leave no history: use audited_update, or audit_paused for a data migration"
+        );
+        let long = "measurements_of_thin_sections";
+        assert_eq!(
+            bounded_refusal(Event::Delete, long),
+            format!(
+                "KO001: DELETE of {long} refused, it would leave no history: use audited_delete"
+            )
+        );
+        let longest = "a".repeat(64);
+        let said = bounded_refusal(Event::Insert, &longest);
+        assert_eq!(said.chars().count(), 128);
+        assert!(
+            said.ends_with("… refused, it would leave no history: use audited_insert"),
+            "{said}"
+        );
+        assert!(
+            shorten(append_only(Event::Update, &longest))
+                .chars()
+                .count()
+                <= 128
+        );
+    }
+
+    #[test]
+    fn names_are_bounded_and_stay_different() {
+        assert_eq!(bounded("koherent_keeps_samples"), "koherent_keeps_samples");
+        let (one, other) = (bounded(&"a".repeat(70)), bounded(&"a".repeat(71)));
+        assert_eq!(one.len(), 64);
+        assert_ne!(one, other);
+    }
+}
