@@ -20,6 +20,7 @@ mod sqlite {
 mod postgres {
     mod blocking;
     mod engine;
+    mod guard;
     mod round_trips;
     #[path = "../suite/mod.rs"]
     mod suite;

@@ -217,6 +217,10 @@ impl Database {
         database
     }
 
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
     pub fn address(&self) -> String {
         let server = server("KOHERENT_TEST_POSTGRES");
         let separator = if server.contains('?') { '&' } else { '?' };
