@@ -157,6 +157,7 @@ impl Event {
         }
     }
 
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
     pub(crate) const fn helper(self) -> &'static str {
         match self {
             Self::Insert => "audited_insert",
