@@ -19,10 +19,19 @@ pub struct Recorder {
     pub(crate) clock: Arc<dyn Clock>,
     /// The id of the open transaction, where somebody opened one through us.
     pub(crate) transaction: Option<Uuid>,
-    /// Whether plain writes to tables under audit go through, in the open transaction.
-    pub(crate) lets_plain_writes_through: bool,
+    /// What the open transaction has said to the database, where it has: plain writes to tables under audit go through.
+    pub(crate) scope: Option<OpenScope>,
     /// Whether the open transaction can only be rolled back.
     pub(crate) doom: Doom,
+}
+
+/// How to take back what a transaction has said to the database. Empty where the end of the transaction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OpenScope {
+    /// Before the commit.
+    pub(crate) close: &'static str,
+    /// After a rollback.
+    pub(crate) close_lost: &'static str,
 }
 
 /// Whether the open transaction can only be rolled back: a statement in it failed, and the database has undone more than the
@@ -76,7 +85,7 @@ impl Recorder {
             remembered,
             clock: Arc::new(SystemClock),
             transaction: None,
-            lets_plain_writes_through: false,
+            scope: None,
             doom: Doom::default(),
         }
     }

@@ -4,7 +4,7 @@ use koherent_core::Attribution;
 use uuid::Uuid;
 
 use crate::engine::Engine;
-use crate::record::Recorder;
+use crate::record::{OpenScope, Recorder};
 use crate::stamp::{said, stamped, task_row};
 
 /// What is asked of a transaction beside its [`Options`](crate::Options).
@@ -19,9 +19,12 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    /// Whether plain writes go through an audited connection.
-    pub(crate) fn lets_plain_writes_through(&self) -> bool {
-        *self != Self::Plain
+    /// How to take back what it says.
+    pub(crate) fn opened<DB: Engine>(&self) -> Option<OpenScope> {
+        (*self != Self::Plain).then_some(OpenScope {
+            close: DB::CLOSE_SCOPE,
+            close_lost: DB::CLOSE_LOST_SCOPE,
+        })
     }
 
     /// The statements that say it, in the transaction that has just begun.

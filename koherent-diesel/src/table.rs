@@ -1,6 +1,7 @@
 //! What is known about a tracked table: its history table, its key, its audited columns.
 
 use std::any::TypeId;
+use std::fmt;
 
 use diesel::sql_types::{self, IntoNullable, Nullable, SqlType};
 
@@ -156,6 +157,15 @@ impl TrackedTable {
 pub struct Name {
     pub(crate) schema: Option<&'static str>,
     pub(crate) table: &'static str,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.table),
+            None => f.write_str(self.table),
+        }
+    }
 }
 
 impl Name {

@@ -364,18 +364,6 @@ where
                 Ok(()) => closure(connection),
                 Err(error) => Err(error),
             };
-            let result = match result {
-                Ok(result)
-                    if scope != Scope::Plain && !<C as Driver>::Backend::CLOSE_SCOPE.is_empty() =>
-                {
-                    let closed = connection
-                        .bare_mut()
-                        .batch_execute(<C as Driver>::Backend::CLOSE_SCOPE);
-                    closed.map(|()| result).map_err(E::from)
-                }
-                result => result,
-            };
-            connection.recorder_mut().lets_plain_writes_through = false;
             let error = match result {
                 Ok(result) => match Manager::<C>::commit_transaction(connection) {
                     Ok(()) => return Ok(result),
@@ -387,11 +375,6 @@ where
                     error
                 }
             };
-            if scope != Scope::Plain && !<C as Driver>::Backend::CLOSE_LOST_SCOPE.is_empty() {
-                connection
-                    .bare_mut()
-                    .batch_execute(<C as Driver>::Backend::CLOSE_LOST_SCOPE)?;
-            }
             if left == 0 || !error.is_retryable() {
                 return Err(error);
             }
@@ -452,19 +435,6 @@ where
                 Ok(()) => closure.clone()(connection).await,
                 Err(error) => Err(error),
             };
-            let result = match result {
-                Ok(result)
-                    if scope != Scope::Plain && !<C as Driver>::Backend::CLOSE_SCOPE.is_empty() =>
-                {
-                    let closed = connection
-                        .bare_mut()
-                        .batch_execute(<C as Driver>::Backend::CLOSE_SCOPE)
-                        .await;
-                    closed.map(|()| result).map_err(E::from)
-                }
-                result => result,
-            };
-            connection.recorder_mut().lets_plain_writes_through = false;
             let error = match result {
                 Ok(result) => match Manager::<C>::commit_transaction(connection).await {
                     Ok(()) => return Ok(result),
@@ -476,12 +446,6 @@ where
                     error
                 }
             };
-            if scope != Scope::Plain && !<C as Driver>::Backend::CLOSE_LOST_SCOPE.is_empty() {
-                connection
-                    .bare_mut()
-                    .batch_execute(<C as Driver>::Backend::CLOSE_LOST_SCOPE)
-                    .await?;
-            }
             if left == 0 || !error.is_retryable() {
                 return Err(error);
             }

@@ -102,6 +102,13 @@ where
         let depth = conn.depth(M::transaction_manager_status_mut);
         let ended = M::rollback_transaction(&mut conn.connection);
         conn.recorder.doom.lift(depth);
+        if let Some(scope) = conn.recorder.scope
+            && depth == 1
+            && !scope.close_lost.is_empty()
+        {
+            // Where this fails, the connection is lost, and with it what it was told.
+            let _ = conn.connection.batch_execute(scope.close_lost);
+        }
         conn.ended(M::transaction_manager_status_mut);
         ended
     }
@@ -110,6 +117,14 @@ where
         let depth = conn.depth(M::transaction_manager_status_mut);
         if let Some(error) = conn.recorder.doom.verdict(depth) {
             // Where this fails too, the connection is broken, and says so.
+            let _ = Self::rollback_transaction(conn);
+            return Err(error);
+        }
+        if let Some(scope) = conn.recorder.scope
+            && depth == 1
+            && !scope.close.is_empty()
+            && let Err(error) = conn.connection.batch_execute(scope.close)
+        {
             let _ = Self::rollback_transaction(conn);
             return Err(error);
         }

@@ -247,12 +247,8 @@ impl<C: Driver> AuditedConnection<C> {
     pub(crate) fn began(&mut self, scope: &Scope) -> Option<String> {
         let transaction = self.recorder.new_transaction();
         self.recorder.transaction = Some(transaction);
-        self.recorder.lets_plain_writes_through = scope.lets_plain_writes_through();
+        self.recorder.scope = scope.opened::<C::Backend>();
         scope.open::<C::Backend>(&self.recorder, transaction)
-    }
-
-    pub(crate) const fn recorder_mut(&mut self) -> &mut Recorder {
-        &mut self.recorder
     }
 
     fn pending<S>(&mut self, statement: S) -> Pending<'_, C, S::Table>
@@ -336,6 +332,9 @@ impl<C> AuditedConnection<C> {
     /// Gives a transaction that has just begun its id; a savepoint shares that of its transaction.
     fn begun(&mut self, status: Status<C>) {
         let outermost = self.depth(status) == 1;
+        if outermost {
+            self.recorder.scope = None;
+        }
         if outermost || self.recorder.transaction.is_none() {
             self.recorder.transaction = Some(self.recorder.new_transaction());
         }
@@ -346,13 +345,14 @@ impl<C> AuditedConnection<C> {
         if self.depth(status) == 0 {
             self.recorder.doom.lift(1);
             self.recorder.transaction = None;
+            self.recorder.scope = None;
         }
     }
 
     /// Refuses a statement of Diesel's that would write to a table under audit, unless the transaction says otherwise.
     fn refuse_plain<S>(&self) -> QueryResult<()> {
         match crate::plain::refused::<S>() {
-            Some(error) if !self.recorder.lets_plain_writes_through => Err(error),
+            Some(error) if self.recorder.scope.is_none() => Err(error),
             _ => Ok(()),
         }
     }

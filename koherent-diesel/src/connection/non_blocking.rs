@@ -92,6 +92,13 @@ where
         let depth = conn.depth(M::transaction_manager_status_mut);
         let ended = M::rollback_transaction(&mut conn.connection).await;
         conn.recorder.doom.lift(depth);
+        if let Some(scope) = conn.recorder.scope
+            && depth == 1
+            && !scope.close_lost.is_empty()
+        {
+            // Where this fails, the connection is lost, and with it what it was told.
+            let _ = conn.connection.batch_execute(scope.close_lost).await;
+        }
         conn.ended(M::transaction_manager_status_mut);
         ended
     }
@@ -100,6 +107,14 @@ where
         let depth = conn.depth(M::transaction_manager_status_mut);
         if let Some(error) = conn.recorder.doom.verdict(depth) {
             // Where this fails too, the connection is broken, and says so.
+            let _ = Self::rollback_transaction(conn).await;
+            return Err(error);
+        }
+        if let Some(scope) = conn.recorder.scope
+            && depth == 1
+            && !scope.close.is_empty()
+            && let Err(error) = conn.connection.batch_execute(scope.close).await
+        {
             let _ = Self::rollback_transaction(conn).await;
             return Err(error);
         }

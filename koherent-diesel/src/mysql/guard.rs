@@ -73,7 +73,9 @@ pub(super) fn date(deletes: Option<usize>) -> Sql {
 }
 
 fn armed(sign: char, table: &TrackedTable) -> String {
-    Mysql::literal(&format!("{sign} {}", table.name.table))
+    // Bytes, so that `Samples` is not `samples`.
+    let literal = Mysql::literal(&format!("{sign} {}", table.name));
+    literal.trim_start_matches("_utf8mb4 ").to_owned()
 }
 
 /// The statements that guard a table.
@@ -162,7 +164,7 @@ pub(super) fn push_append_only(sql: &mut Ddl, table: &TrackedTable) {
                 "IF @koherent_operation IS NULL OR NOT EXISTS (SELECT 1 FROM koherent_operation WHERE operation = 'prune' \
                  AND operation_transaction = CONVERT(@koherent_operation USING ascii) COLLATE ascii_bin AND tracked_table = ",
             )
-            .push(&Mysql::literal(table.name.table))
+            .push(&Mysql::literal(&table.name.to_string()))
             .push(" COLLATE utf8mb4_bin) THEN\n");
         }
         let message = shorten(format!("KO002: {}", append_only(event, history)));
@@ -196,7 +198,7 @@ pub(super) fn append_only_parts(table: &TrackedTable) -> Vec<String> {
 
 fn append_only_trigger(table: &TrackedTable, event: Event) -> String {
     bounded(&format!(
-        "koherent_{}_{}",
+        "koherent_append_only_{}_{}",
         table.history.table,
         event.lower()
     ))
@@ -302,7 +304,7 @@ fn push_signal(sql: &mut Ddl, indent: &str, message: &str) {
 
 fn push_declarations(sql: &mut Ddl) {
     sql.push(
-        "    DECLARE koherent_user, koherent_client, koherent_organization, koherent_task, koherent_reason TEXT CHARACTER SET utf8mb4;\n    \
+        "    DECLARE koherent_user, koherent_client, koherent_organization, koherent_task, koherent_reason LONGTEXT CHARACTER SET utf8mb4;\n    \
          DECLARE koherent_transaction CHAR(36) CHARACTER SET ascii;\n    \
          DECLARE koherent_context LONGTEXT CHARACTER SET utf8mb4;\n    \
          DECLARE koherent_last DATETIME(6);\n",

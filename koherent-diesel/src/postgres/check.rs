@@ -25,6 +25,10 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
          NULL, NULL, NULL FROM wanted JOIN pg_inherits ON inhparent = relation \
          WHERE EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = 'koherent_guard_insert') \
          AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = inhrelid AND tgname = 'koherent_guard_insert' AND tgenabled IN ('O', 'A')) \
+         UNION ALL SELECT at::text, 'unfit', 'is a partition of `' || inhparent::regclass::text || '`, through which rows can be written past its guard: guard that table', \
+         NULL, NULL, NULL FROM wanted JOIN pg_inherits ON inhrelid = relation \
+         WHERE EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = 'koherent_guard_insert') \
+         AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = inhparent AND tgname = 'koherent_guard_insert' AND tgenabled IN ('O', 'A')) \
          UNION ALL SELECT '0', 'unfit', 'stands without the function ' || name || ': run the migrations `koherent_diesel::MIGRATIONS`', \
          NULL, NULL, NULL FROM unnest(ARRAY['koherent_admit_task', 'koherent_history_incomplete', 'koherent_key_changed', 'koherent_guard', 'koherent_append_only']) AS name \
          WHERE to_regproc(name) IS NULL",

@@ -1,13 +1,11 @@
 //! Writing an audited statement down: the change, the task and the history in one.
 
-use diesel::pg::Pg;
 use koherent_core::ChangeKind;
 
 use super::guard;
 use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use crate::change::{Audit, Change, may_change_key};
-use crate::engine::Engine as _;
 use crate::guard::Event;
 use crate::prepared::{Kind as Kept, is_kept};
 use crate::record::Recorder;
@@ -341,12 +339,12 @@ impl Composer<'_> {
     /// Arms the guard of the table for this statement, and says whose it is: triggers that the statement fires run at its
     /// end. Nothing else has the same time of begin, so nothing else is taken for a part of it.
     fn arm(&self, sql: &mut Sql, armed: &[Event]) {
-        let name = Pg::literal(self.table.name.table);
+        let value = guard::armed(self.table);
         for event in armed {
             sql.push("set_config('")
                 .push(guard::setting(*event))
                 .push("', ")
-                .push(&name)
+                .push(&value)
                 .push(", true) IS NOT NULL AND ");
         }
         sql.push("set_config('koherent.statement', statement_timestamp()::text || ' ' || ")

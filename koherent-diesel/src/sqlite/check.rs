@@ -30,6 +30,19 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
         sql.push(" WHERE \"table\" = ").bind(table.table);
         sql.push(" COLLATE NOCASE AND on_update NOT IN ('NO ACTION', 'RESTRICT') AND seq = 0");
         sql.push(" UNION ALL SELECT ").bind(number);
+        sql.push(
+            ", 'unfit', 'declares a constraint ON CONFLICT REPLACE, which deletes rows that leave no history: take that away', \
+             NULL, NULL, NULL FROM ",
+        );
+        if let Some(schema) = table.schema {
+            sql.identifier(schema).push(".");
+        }
+        sql.push("sqlite_schema WHERE type = 'table' AND name = ")
+            .bind(table.table);
+        sql.push(
+            " COLLATE NOCASE AND replace(replace(replace(sql, char(10), ''), char(9), ''), ' ', '') LIKE '%ONCONFLICTREPLACE%'",
+        );
+        sql.push(" UNION ALL SELECT ").bind(number);
         sql.push(", 'key', name, NULL, NULL, NULL FROM pragma_table_xinfo");
         pragma(&mut sql, table);
         sql.push(" WHERE pk > 0 UNION ALL SELECT ").bind(number);

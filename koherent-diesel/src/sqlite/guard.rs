@@ -77,13 +77,13 @@ pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
     if captures {
         sql.push("CREATE TABLE ").identifier(&replaced(table.name));
         sql.push(" (").identifiers("", kept(table)).push(");\n");
-        for event in [Event::Insert, Event::Update] {
+        for event in REMEMBERING {
             push_remembering(&mut sql, table, guard, event);
         }
     }
     for event in Event::ALL {
         sql.push("CREATE TRIGGER ")
-            .identifier(&trigger(table, event.lower()));
+            .identifier(&trigger(table, event));
         sql.push(" AFTER ").push(event.name()).push(" ON ");
         sql.identifier(table.name.table).push("\nWHEN ");
         push_unarmed(&mut sql, table, event);
@@ -106,9 +106,14 @@ pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
 /// The statements that take the guard away.
 pub(super) fn unguard(table: &TrackedTable) -> String {
     let mut sql: Ddl = Text(String::new());
-    for event in EVENTS {
+    for event in Event::ALL {
         sql.push("DROP TRIGGER IF EXISTS ")
             .identifier(&trigger(table, event))
+            .push(";\n");
+    }
+    for event in REMEMBERING {
+        sql.push("DROP TRIGGER IF EXISTS ")
+            .identifier(&remembering(table, event))
             .push(";\n");
     }
     sql.push("DROP TABLE IF EXISTS ")
@@ -126,7 +131,7 @@ pub(super) fn push_append_only(sql: &mut Ddl, table: &TrackedTable) {
         if let Some(schema) = table.history.schema {
             sql.identifier(schema).push(".");
         }
-        sql.identifier(&format!("koherent_{history}_{}", event.lower()))
+        sql.identifier(&append_only_trigger(table, event))
             .push(" BEFORE ")
             .push(event.name())
             .push(" ON ")
@@ -138,7 +143,7 @@ pub(super) fn push_append_only(sql: &mut Ddl, table: &TrackedTable) {
                     "\nWHEN NOT EXISTS (SELECT 1 FROM koherent_session AS s JOIN koherent_operation AS o ON o.operation_transaction = s.operation \
                      WHERE o.operation = 'prune' AND o.tracked_table = ",
                 )
-                .push(&Sqlite::literal(table.name.table))
+                .push(&Sqlite::literal(&table.name.to_string()))
                 .push(")");
                 append_only(event, history)
             }
@@ -156,33 +161,44 @@ pub(super) fn push_append_only(sql: &mut Ddl, table: &TrackedTable) {
     }
 }
 
-/// The triggers of a guard: those that capture have two more, and a table.
-const EVENTS: [&str; 5] = [
-    "insert",
-    "update",
-    "delete",
-    "before_insert",
-    "before_update",
-];
+/// What a guard that captures remembers rows before.
+const REMEMBERING: [Event; 2] = [Event::Insert, Event::Update];
 
 /// What a guard is made of.
 pub(super) fn parts(table: &TrackedTable, policy: Policy) -> Vec<String> {
-    let mut parts = EVENTS.map(|event| trigger(table, event)).to_vec();
-    match policy {
-        Policy::Refuse => parts.truncate(3),
-        Policy::Capture => parts.push(replaced(table.name)),
+    let mut parts: Vec<_> = Event::ALL
+        .into_iter()
+        .map(|event| trigger(table, event))
+        .collect();
+    if policy == Policy::Capture {
+        parts.extend(REMEMBERING.map(|event| remembering(table, event)));
+        parts.push(replaced(table.name));
     }
     parts
 }
 
 /// The triggers of a history table.
 pub(super) fn append_only_parts(table: &TrackedTable) -> Vec<String> {
-    let trigger = |event: &&str| format!("koherent_{}_{event}", table.history.table);
-    EVENTS[..3].iter().map(trigger).collect()
+    Event::ALL
+        .into_iter()
+        .map(|event| append_only_trigger(table, event))
+        .collect()
 }
 
-fn trigger(table: &TrackedTable, what: &str) -> String {
-    format!("koherent_guard_{}_{what}", table.name.table)
+fn append_only_trigger(table: &TrackedTable, event: Event) -> String {
+    format!(
+        "koherent_append_only_{}_{}",
+        table.history.table,
+        event.lower()
+    )
+}
+
+fn trigger(table: &TrackedTable, event: Event) -> String {
+    format!("koherent_guard_{}_{}", table.name.table, event.lower())
+}
+
+fn remembering(table: &TrackedTable, event: Event) -> String {
+    format!("koherent_remember_{}_{}", table.name.table, event.lower())
 }
 
 /// The table of the rows that a new one meets.
@@ -246,9 +262,8 @@ fn push_pause(sql: &mut Ddl, table: &TrackedTable, event: Event) {
 
 /// Remembers the rows that a new or changed one meets.
 fn push_remembering(sql: &mut Ddl, table: &TrackedTable, guard: &Guard, event: Event) {
-    let name = format!("before_{}", event.lower());
     sql.push("CREATE TRIGGER ")
-        .identifier(&trigger(table, &name))
+        .identifier(&remembering(table, event))
         .push(" BEFORE ")
         .push(event.name())
         .push(" ON ")
@@ -338,11 +353,14 @@ fn push_capture(sql: &mut Ddl, table: &TrackedTable, event: Event) {
             sql.push("1");
         }),
     }
-    if event != Event::Delete {
-        sql.push("    DELETE FROM ")
-            .identifier(&replaced(table.name))
-            .push(";\n");
+    sql.push("    DELETE FROM ")
+        .identifier(&replaced(table.name));
+    if event == Event::Delete {
+        // With `recursive_triggers`, a row that is replaced is deleted as every other: it is told of already.
+        sql.push(" WHERE ");
+        push_same_key(sql, table, "", "OLD", Names::OfTable);
     }
+    sql.push(";\n");
 }
 
 /// The row took the place of another of the same key, which had other values.
@@ -444,6 +462,10 @@ fn push_same_key(sql: &mut Ddl, table: &TrackedTable, prefix: &str, row: &str, n
         sql.push(if at > 0 { " AND " } else { "" })
             .push(prefix)
             .identifier(here);
-        sql.push(" IS ").push(row).push(".").identifier(key);
+        // Byte by byte, whatever the collation: `a` and `A` have histories of their own.
+        sql.push(" COLLATE BINARY IS ")
+            .push(row)
+            .push(".")
+            .identifier(key);
     }
 }

@@ -70,12 +70,12 @@ BEGIN
             task_id, parent_task_id, root_task_id, assigner_sub, caller_sub, agent_sub, agent_client_id, issuer, token_id, args_hash,
             args_hash_algorithm, organization, created_at
         ) VALUES (
-            JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[0]')), NULLIF(JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[1]')), 'null'),
+            JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[0]')), IF(JSON_TYPE(JSON_EXTRACT(said, '$.task_row[1]')) = 'NULL', NULL, JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[1]'))),
             JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[2]')), JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[3]')),
             JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[4]')), JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[5]')),
             JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[6]')), JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[7]')),
             JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[8]')), JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[9]')),
-            JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[10]')), NULLIF(JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[11]')), 'null'),
+            JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[10]')), IF(JSON_TYPE(JSON_EXTRACT(said, '$.task_row[11]')) = 'NULL', NULL, JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[11]'))),
             UTC_TIMESTAMP(6)
         );
         SELECT COUNT(*) INTO others FROM koherent_task
@@ -86,7 +86,7 @@ BEGIN
         END IF;
         SELECT COUNT(*) INTO others FROM koherent_task
         WHERE task_id = JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[0]')) COLLATE utf8mb4_bin
-            AND BINARY parent_task_id <=> BINARY NULLIF(JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[1]')), 'null')
+            AND BINARY parent_task_id <=> BINARY IF(JSON_TYPE(JSON_EXTRACT(said, '$.task_row[1]')) = 'NULL', NULL, JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[1]')))
             AND BINARY root_task_id <=> BINARY JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[2]'))
             AND BINARY assigner_sub <=> BINARY JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[3]'))
             AND BINARY caller_sub <=> BINARY JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[4]'))
@@ -95,7 +95,7 @@ BEGIN
             AND BINARY issuer <=> BINARY JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[7]'))
             AND BINARY args_hash <=> BINARY JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[9]'))
             AND BINARY args_hash_algorithm <=> BINARY JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[10]'))
-            AND BINARY organization <=> BINARY NULLIF(JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[11]')), 'null')
+            AND BINARY organization <=> BINARY IF(JSON_TYPE(JSON_EXTRACT(said, '$.task_row[11]')) = 'NULL', NULL, JSON_UNQUOTE(JSON_EXTRACT(said, '$.task_row[11]')))
         LOCK IN SHARE MODE;
         IF others = 0 THEN
             SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'KO003: the task is known here with another description';
@@ -105,9 +105,9 @@ END;
 
 -- What is stamped on a captured entry: what the session says, or else the role. The entries of one statement share a transaction (a UUID of version 7), where the session says none.
 CREATE PROCEDURE koherent_stamp(
-    IN captured_event VARCHAR(10) CHARACTER SET ascii, OUT said_user TEXT CHARACTER SET utf8mb4, OUT said_client TEXT CHARACTER SET utf8mb4,
-    OUT said_organization TEXT CHARACTER SET utf8mb4, OUT said_task TEXT CHARACTER SET utf8mb4,
-    OUT said_transaction CHAR(36) CHARACTER SET ascii, OUT said_reason TEXT CHARACTER SET utf8mb4,
+    IN captured_event VARCHAR(10) CHARACTER SET ascii, OUT said_user LONGTEXT CHARACTER SET utf8mb4, OUT said_client LONGTEXT CHARACTER SET utf8mb4,
+    OUT said_organization LONGTEXT CHARACTER SET utf8mb4, OUT said_task LONGTEXT CHARACTER SET utf8mb4,
+    OUT said_transaction CHAR(36) CHARACTER SET ascii, OUT said_reason LONGTEXT CHARACTER SET utf8mb4,
     OUT said_context LONGTEXT CHARACTER SET utf8mb4
 )
 BEGIN

@@ -68,17 +68,20 @@ $$;
 
 -- A pause for a data migration in SQL, until the end of the transaction: `SELECT koherent_pause('why')`.
 CREATE FUNCTION koherent_pause(reason text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    pause constant uuid := gen_random_uuid();
 BEGIN
     INSERT INTO koherent_operation (operation, operation_date, operation_user, operation_transaction, operation_reason)
-    VALUES ('pause', clock_timestamp(), koherent_role(), koherent_transaction(NULL), reason);
-    PERFORM set_config('koherent.operation', koherent_transaction(NULL)::text, true);
+    VALUES ('pause', clock_timestamp(), koherent_role(), pause, reason);
+    PERFORM set_config('koherent.operation', pause::text, true);
 END
 $$;
 
 -- The trigger of guarded tables: after each statement that was not armed by an audited one. Its arguments are the policy, the
 -- schema (or nothing, for that of the table) and the name of the history table, the columns of the key, the kept columns, and
 -- their names in the history table.
-CREATE FUNCTION koherent_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION koherent_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 DECLARE
     policy constant text := TG_ARGV[0];
     -- The schema of this function, and of all that the migrations made beside it.
@@ -112,11 +115,17 @@ BEGIN
     ELSE
         touched := (SELECT count(*) FROM koherent_old);
     END IF;
-    -- Cascades run their statement also where there is nothing to do.
-    IF touched = 0 THEN
+    -- Something that the audited statement calls has used its arms: whose rows are whose, nobody knows.
+    IF is_part AND current_setting('koherent.' || lower(TG_OP), true) = 'twice' THEN
+        RAISE EXCEPTION '% of % refused, it would leave no history: a function that the audited statement calls changes the table as well',
+            TG_OP, TG_TABLE_NAME
+            USING ERRCODE = 'KO001', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, CONSTRAINT = 'koherent_guard';
+    END IF;
+    -- Cascades run their statement also where there is nothing to do. A TRUNCATE sees more than its transaction does.
+    IF touched = 0 AND TG_OP <> 'TRUNCATE' THEN
         RETURN NULL;
     END IF;
-    PERFORM set_config('search_path', format('%s, pg_catalog, pg_temp', home), true);
+    PERFORM set_config('search_path', format('pg_catalog, %s, pg_temp', home), true);
     role := koherent_role();
 
     IF pause IS NOT NULL THEN
@@ -188,6 +197,11 @@ BEGIN
                   HINT = format('%s is a function of koherent-diesel, and a method of its AuditedConnection; it writes the history row as well.', helper);
     END IF;
 
+    IF TG_OP = 'TRUNCATE' AND current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'TRUNCATE of % refused, it would leave no history: at this isolation level it takes rows that cannot be seen, so use audited_delete',
+            TG_TABLE_NAME
+            USING ERRCODE = 'KO001', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, CONSTRAINT = 'koherent_guard';
+    END IF;
     context := (coalesce((said->'context')::jsonb, '{}') || jsonb_build_object('captured', TG_OP, 'database_role', role))::json;
     EXECUTE format(
         'INSERT INTO %s (%s, history_kind, history_date, history_user, history_client, history_organization, history_task, '
@@ -209,10 +223,12 @@ DECLARE
     running constant text := nullif(current_setting('koherent.operation', true), '');
 BEGIN
     IF running IS NOT NULL AND TG_OP <> 'TRUNCATE' THEN
-        PERFORM set_config('search_path', format('%s, pg_catalog, pg_temp', home), true);
+        PERFORM set_config('search_path', format('pg_catalog, %s, pg_temp', home), true);
         IF TG_OP = 'DELETE' AND EXISTS (
-            SELECT FROM koherent_operation AS o JOIN koherent_table AS t USING (tracked_table)
+            SELECT FROM koherent_operation AS o
+            JOIN koherent_table AS t ON o.tracked_table = CASE t.tracked_schema WHEN '' THEN '' ELSE t.tracked_schema || '.' END || t.tracked_table
             WHERE o.operation = 'prune' AND o.operation_transaction = running::uuid AND t.history_table = TG_TABLE_NAME
+                AND t.history_schema IN ('', TG_TABLE_SCHEMA)
         ) THEN
             RETURN NULL;
         END IF;
@@ -221,6 +237,9 @@ BEGIN
         USING ERRCODE = 'KO002', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, CONSTRAINT = 'koherent_append_only';
 END
 $$;
+
+-- They run with the rights of their owner, so nobody else may put them on a table. Whoever writes to the table needs no right.
+REVOKE EXECUTE ON FUNCTION koherent_guard(), koherent_append_only() FROM PUBLIC;
 
 CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON koherent_task
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();

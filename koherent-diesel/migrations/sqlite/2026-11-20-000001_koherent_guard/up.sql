@@ -49,6 +49,10 @@ CREATE TABLE koherent_session (
     operation TEXT
 );
 INSERT INTO koherent_session (id) VALUES (1);
+CREATE TRIGGER koherent_session_delete BEFORE DELETE ON koherent_session
+BEGIN
+    SELECT RAISE(ABORT, 'KO002: DELETE of koherent_session refused: its one row stays');
+END;
 
 -- The pause that is running, if it is recorded.
 CREATE VIEW koherent_pause AS
@@ -61,7 +65,7 @@ WHERE o.operation = 'pause' AND o.tracked_table IS NULL;
 CREATE TRIGGER koherent_pause_begin INSTEAD OF INSERT ON koherent_pause
 BEGIN
     INSERT INTO koherent_operation (operation, operation_date, operation_transaction, operation_reason)
-    SELECT 'pause', now, lower(transaction_id), NEW.operation_reason FROM koherent_said;
+    SELECT 'pause', now, lower(random_id), NEW.operation_reason FROM koherent_said;
     UPDATE koherent_session SET operation = (SELECT operation_transaction FROM koherent_operation ORDER BY operation_id DESC LIMIT 1);
 END;
 CREATE TRIGGER koherent_pause_end INSTEAD OF DELETE ON koherent_pause
@@ -77,19 +81,18 @@ SELECT
     json_extract(said, '$.client') AS client,
     json_extract(said, '$.organization') AS organization,
     json_extract(said, '$.task') AS task,
-    coalesce(
-        json_extract(said, '$.transaction'),
-        substr(milliseconds, 1, 8) || '-' || substr(milliseconds, 9) || '-7' || substr(hex(randomblob(2)), 2) || '-A'
-            || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))
-    ) AS transaction_id,
+    coalesce(json_extract(said, '$.transaction'), random_id) AS transaction_id,
+    random_id,
     json_extract(said, '$.reason') AS reason,
     coalesce(json_extract(said, '$.context'), '{}') AS context
 FROM (
     SELECT
         coalesce(statement_attribution, attribution) AS said,
         strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00' AS now,
-        printf('%012X', CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)) AS milliseconds
-    FROM koherent_session
+        substr(printf('%012X', CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)), 1, 8) || '-'
+            || substr(printf('%012X', CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)), 9)
+            || '-7' || substr(hex(randomblob(2)), 2) || '-A' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)) AS random_id
+    FROM (SELECT 1) LEFT JOIN koherent_session
 );
 
 -- Makes sure that the task of the session has its row, and that it is the one that is meant: insert what the session says.

@@ -207,3 +207,124 @@ async fn tables_of_the_session_fool_no_guard() {
         );
     }
 }
+
+/// A function that the statement calls runs before the guard looks: what it changes is not the statement's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_of_a_statement_do_not_use_its_arms() {
+    for guard in [Guard::refuse(), Guard::capture()] {
+        let database = Database::guarded(&guard).await;
+        let mut conn = database.audited(ann()).await;
+        conn.batch_execute(
+            "CREATE FUNCTION smuggle() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+                 INSERT INTO samples (name) VALUES ('smuggled'); RETURN 'note'; END $$",
+        )
+        .await
+        .unwrap();
+        let smuggle =
+            diesel::dsl::sql::<diesel::sql_types::Nullable<diesel::sql_types::Text>>("smuggle()");
+        let error = conn
+            .audited_insert(
+                samples::table,
+                (samples::name.eq("liver"), samples::note.eq(smuggle.clone())),
+            )
+            .execute()
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains(
+                "INSERT of samples refused, it would leave no history: a function that the audited statement calls changes the table as well"
+            ),
+            "{error}"
+        );
+        // Of another kind, it is as every raw write.
+        conn.audited_insert(samples::table, samples::name.eq("liver"))
+            .execute()
+            .await
+            .unwrap();
+        let result = conn
+            .audited_update(samples::table, samples::note.eq(smuggle))
+            .execute()
+            .await;
+        if guard == Guard::refuse() {
+            assert!(matches!(result.unwrap_err(), Error::GuardRefused { .. }));
+        } else {
+            result.unwrap();
+            let entries: Vec<(String, String)> = diesel_async::RunQueryDsl::load(
+                samples_history::table
+                    .order(samples_history::history_id)
+                    .select((samples_history::history_kind, samples_history::name)),
+                &mut conn,
+            )
+            .await
+            .unwrap();
+            let mut said: Vec<_> = entries
+                .iter()
+                .map(|(kind, name)| format!("{kind}{name}"))
+                .collect();
+            said.sort_unstable();
+            assert_eq!(said, ["+liver", "+smuggled", "~liver"]);
+        }
+    }
+}
+
+/// TRUNCATE takes more rows than a transaction may see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn truncate_takes_no_rows_that_are_not_seen() {
+    for guard in [Guard::refuse(), Guard::capture()] {
+        let database = Database::guarded(&guard).await;
+        let mut old = database.connect().await;
+        old.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM samples")
+            .await
+            .unwrap();
+        let mut conn = database.audited(ann()).await;
+        conn.audited_insert(samples::table, samples::name.eq("unseen"))
+            .execute()
+            .await
+            .unwrap();
+        let error = old.batch_execute("TRUNCATE samples").await.unwrap_err();
+        assert!(
+            error.to_string().contains("TRUNCATE of samples refused"),
+            "{error}"
+        );
+    }
+}
+
+/// The functions of triggers run with the rights of their owner: nobody else may put them on a table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_borrows_the_rights_of_a_guard() {
+    let database = Database::guarded(&Guard::capture()).await;
+    let mut conn = database.connect().await;
+    let (schema, role) = (
+        database.schema(),
+        format!("borrower_{}", std::process::id()),
+    );
+    conn.batch_execute(&format!(
+        "CREATE ROLE {role}; GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT TEMP ON DATABASE postgres TO {role}; SET ROLE {role};
+         CREATE TEMP TABLE mine (id bigint)"
+    ))
+    .await
+    .unwrap();
+    for (events, function) in [
+        (
+            "AFTER INSERT ON mine REFERENCING NEW TABLE AS koherent_new",
+            "koherent_guard('capture', '', 'samples_history', '{id}', '{id}', '{id}')",
+        ),
+        ("BEFORE UPDATE ON mine", "koherent_append_only()"),
+    ] {
+        let error = conn
+            .batch_execute(&format!(
+                "CREATE TRIGGER borrowed {events} FOR EACH STATEMENT EXECUTE FUNCTION {schema}.{function}"
+            ))
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("permission denied for function"),
+            "{error}"
+        );
+    }
+    conn.batch_execute(&format!(
+        "RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}"
+    ))
+    .await
+    .unwrap();
+}

@@ -241,7 +241,7 @@ async fn guards_are_armed_for_one_statement() {
         "DELETE FROM samples WHERE id = 3",
     ];
     for raw in raw {
-        for audited in 0..6 {
+        for audited in 0..7 {
             let mut conn = database.audited(ann()).await;
             let result = conn
                 .transaction(async |conn| {
@@ -271,6 +271,15 @@ async fn guards_are_armed_for_one_statement() {
                             conn.audited_delete(samples::table.find(2))
                                 .execute()
                                 .await?,
+                        ),
+                        // It meets a row, and leaves it alone.
+                        5 => drop(
+                            conn.audited_upsert(leave!((
+                                samples::id.eq(1),
+                                samples::name.eq("left alone")
+                            )))
+                            .execute()
+                            .await?,
                         ),
                         _ => drop(
                             conn.audited_delete(samples::table.find(77))
