@@ -7,9 +7,10 @@
 use clap::Args;
 
 use crate::database::{Database, Engine};
-use crate::failure::Result;
-use crate::log::key_literal;
+use crate::failure::{Failure, Result};
+use crate::log::exact_literal;
 use crate::output::{Output, progress};
+use crate::prune::Operation;
 use crate::registry::{audited_one, live};
 
 #[derive(Debug, Args)]
@@ -50,6 +51,15 @@ pub(crate) fn run(
         "NOT EXISTS (SELECT 1 FROM {history} AS h WHERE {})",
         same.join(" AND ")
     );
+    // A row without a key has no history (SQLite allows that).
+    let has_key = table
+        .key
+        .iter()
+        .map(|key| format!("t.{} IS NOT NULL", engine.quote(key)));
+    let has_none = format!(
+        "{} AND {has_none}",
+        has_key.collect::<Vec<_>>().join(" AND ")
+    );
     let missing = database.number("count(*)", &format!("FROM {base} AS t WHERE {has_none}"))?;
     if missing == 0 {
         return output.line(&format!(
@@ -75,7 +85,7 @@ pub(crate) fn run(
     let key_values: Vec<_> = table
         .key
         .iter()
-        .map(|key| crate::log::value(engine, &there, "t", key))
+        .map(|key| exact_literal(engine, &there, "t", key))
         .collect();
     let columns: Vec<_> = table
         .kept
@@ -109,20 +119,23 @@ pub(crate) fn run(
             ),
         _ => stamps,
     };
+    let name = table.full_name();
+    let operation = Operation {
+        operation: "baseline",
+        user: arguments.user.as_deref(),
+        reason: &arguments.reason,
+        table: &name,
+        transaction: &transaction,
+    };
+    operation.record(database)?;
     let mut last: Option<Vec<String>> = None;
     let mut written = 0;
     loop {
-        let literals = |key: &[String]| {
-            let literals = table.key.iter().zip(key);
-            let literals =
-                literals.map(|(column, value)| key_literal(engine, &there, column, value));
-            literals.collect::<Vec<_>>().join(", ")
-        };
         let behind = match &last {
-            Some(key) => format!("({of_row}) > ({})", literals(key)),
+            Some(key) => compare(&keys, ">", key, false),
             None => "1 = 1".to_owned(),
         };
-        let done = database.transaction(|database| {
+        let done = database.transaction_with_retry(|database| {
             // Locked, nobody changes them between the look and the entry.
             let lock = match engine {
                 Engine::Sqlite => "",
@@ -140,16 +153,28 @@ pub(crate) fn run(
                 return Ok(None);
             };
             let end: Vec<_> = end.iter().map(|value| value.clone().unwrap_or_default()).collect();
+            if last.as_ref() == Some(&end) {
+                return Err(Failure::new(format!(
+                    "`{name}` has a key that cannot be told from the next ({}): write the first entry of that row with an audited update",
+                    end.join(", ")
+                )));
+            }
             let insert = format!(
                 "INSERT INTO {history} ({}, history_kind, history_date, history_user, history_client, history_organization, \
                  history_task, history_transaction, history_reason, history_context) SELECT {}, {stamps} FROM {base} AS t \
-                 WHERE {behind} AND ({of_row}) <= ({}) AND {has_none} ORDER BY {of_row}",
+                 WHERE {behind} AND {} AND {has_none} ORDER BY {of_row}",
                 columns.join(", "),
                 values.join(", "),
-                literals(&end),
+                compare(&keys, "<", &end, true),
             );
             let count = database.execute(&insert)?;
-            record(database, &table.table, &transaction, arguments, count)?;
+            operation.begin(database)?;
+            database.execute(&format!(
+                "UPDATE koherent_operation SET created_rows = created_rows + {count} WHERE operation_transaction = {} AND tracked_table = {}",
+                engine.literal(&transaction),
+                engine.literal(&name)
+            ))?;
+            operation.end(database)?;
             Ok(Some((end, count)))
         })?;
         let Some((end, count)) = done else { break };
@@ -158,33 +183,20 @@ pub(crate) fn run(
         bar.inc(count);
     }
     bar.finish_and_clear();
-    output.line(&format!(
-        "wrote {written} first entries of {}",
-        table.full_name()
-    ))
+    output.line(&format!("wrote {written} first entries of {name}"))
 }
 
-/// Records the batch in `koherent_operation`: a row of its own for each, because rows are only added there.
-fn record(
-    database: &mut Database,
-    table: &str,
-    transaction: &str,
-    arguments: &Arguments,
-    count: u64,
-) -> Result<()> {
-    let engine = database.engine();
-    let operation = crate::prune::Operation {
-        operation: "baseline",
-        user: arguments.user.as_deref(),
-        reason: &arguments.reason,
-        table,
-        transaction,
-    };
-    operation.begin(database)?;
-    database.execute(&format!(
-        "UPDATE koherent_operation SET created_rows = created_rows + {count} WHERE operation_transaction = {} AND tracked_table = {}",
-        engine.literal(transaction),
-        engine.literal(table)
-    ))?;
-    operation.end(database)
+/// `(a > 1 OR (a = 1 AND b > 2))`: as a comparison of rows, MariaDB would take no index for it.
+fn compare(keys: &[String], operator: &str, values: &[String], or_equal: bool) -> String {
+    let mut sql = String::new();
+    for (at, (key, value)) in keys.iter().zip(values).enumerate() {
+        let is_last = at + 1 == keys.len();
+        let equal = if is_last && or_equal { "=" } else { "" };
+        sql.push_str(&format!("(t.{key} {operator}{equal} {value}"));
+        if !is_last {
+            sql.push_str(&format!(" OR (t.{key} = {value} AND "));
+        }
+    }
+    sql.push_str(&")".repeat(2 * keys.len() - 1));
+    sql
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::database::{Database, Engine};
 use crate::failure::Result;
 use crate::output::{Format, Output};
-use crate::registry::{Audited, audited, live};
+use crate::registry::{Audited, audited, live, registered};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -22,8 +22,12 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<bool> {
-    let tables = audited(database, &arguments.tables)?;
-    let mut differences: Vec<(String, String)> = Vec::new();
+    let mut differences = unregistered(database)?;
+    let tables = match registered(database)? {
+        // Somebody may have emptied the list.
+        none if none.is_empty() && !differences.is_empty() => none,
+        _ => audited(database, &arguments.tables)?,
+    };
     for table in &tables {
         let name = table.full_name();
         let there = match live(database, table) {
@@ -34,12 +38,14 @@ pub(crate) fn run(
             }
         };
         let tracked = table.tracked(&there);
-        let found = database.check(vec![tracked])?;
-        differences.extend(
-            found
-                .iter()
-                .map(|difference| (name.clone(), difference.to_string())),
-        );
+        match database.check(vec![tracked]) {
+            Ok(found) => differences.extend(
+                found
+                    .iter()
+                    .map(|difference| (name.clone(), difference.to_string())),
+            ),
+            Err(failure) => differences.push((name.clone(), failure.to_string())),
+        }
         for column in &there.columns {
             let is_kept = table.kept.iter().any(|(kept, _)| *kept == column.name);
             if !is_kept && !table.excluded.contains(&column.name) {
@@ -69,16 +75,62 @@ pub(crate) fn run(
         list.push(object, vec![table, difference])?;
     }
     let count = list.finish(&format!(
-        "no differences: {} tables, their histories and their guards fit each other",
-        tables.len()
+        "no differences: {}, histories and guards fit each other",
+        match &tables[..] {
+            [table] => table.full_name(),
+            _ => format!("{} tables", tables.len()),
+        }
     ))?;
     Ok(count == 0)
+}
+
+/// Tables with a guard that no registration tells of.
+fn unregistered(database: &mut Database) -> Result<Vec<(String, String)>> {
+    let known = registered(database)?;
+    let (value, rest) = match database.engine() {
+        Engine::Sqlite => (
+            "DISTINCT tbl_name",
+            "FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'koherent\\_guard\\_%' ESCAPE '\\'",
+        ),
+        Engine::Postgres => (
+            "c.relname",
+            "FROM (SELECT DISTINCT tgrelid FROM pg_trigger WHERE tgname LIKE 'koherent\\_guard\\_%') AS g JOIN pg_class AS c ON c.oid = g.tgrelid \
+             WHERE NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid)",
+        ),
+        Engine::Mysql => (
+            "CAST(event_object_table AS CHAR)",
+            "FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name LIKE 'koherent\\_guard\\_%' GROUP BY event_object_table",
+        ),
+    };
+    let rows = match database.engine() {
+        Engine::Sqlite => database.rows(
+            &["g.tbl_name".to_owned()],
+            &format!("FROM (SELECT {value} {rest}) AS g"),
+        )?,
+        _ => database.rows(&[value.to_owned()], rest)?,
+    };
+    let tables = rows.into_iter().flatten().flatten();
+    let unknown = tables.filter(|name| !known.iter().any(|table| table.table == *name));
+    Ok(unknown
+        .map(|name| {
+            let difference = format!(
+                "the table `{name}` has a guard, but `koherent_table` does not say so: somebody took its row away. Run what `guard_ddl` \
+                 writes, or the migration that put it under audit, anew"
+            );
+            (name, difference)
+        })
+        .collect())
 }
 
 /// What a transaction says on SQLite is gone when it ends; where it is not, somebody wrote it by hand.
 fn left_armed(database: &mut Database, tables: &[Audited]) -> Result<Vec<(String, String)>> {
     if database.engine() != Engine::Sqlite || tables.is_empty() {
         return Ok(Vec::new());
+    }
+    let there = database.number("count(*)", "FROM koherent_session")?;
+    if there != 1 {
+        let difference = "`koherent_session` has lost its row, so no guard can be armed: INSERT INTO koherent_session (id) VALUES (1)";
+        return Ok(vec![("koherent_session".to_owned(), difference.to_owned())]);
     }
     let left = database.number(
         "count(*)",

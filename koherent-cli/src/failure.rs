@@ -3,6 +3,7 @@
 use std::fmt;
 
 use diesel::result::Error as DieselError;
+use koherent_diesel::Retryable as _;
 
 /// Why a command could not be done. It is shown as one line, and the exit code is 2.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(crate) struct Failure {
     line: String,
     /// Nobody reads the output any more: that is no failure.
     pub(crate) is_closed_pipe: bool,
+    /// Others were in the way; it would work at another time.
+    pub(crate) is_retryable: bool,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
@@ -19,6 +22,7 @@ impl Failure {
         Self {
             line: line.into(),
             is_closed_pipe: false,
+            is_retryable: false,
         }
     }
 }
@@ -32,6 +36,7 @@ impl fmt::Display for Failure {
 
 impl From<DieselError> for Failure {
     fn from(error: DieselError) -> Self {
+        let is_retryable = error.is_retryable();
         let said = error.to_string();
         let lower = said.to_lowercase();
         let lacks = |words: &[&str]| words.iter().any(|words| lower.contains(words));
@@ -55,10 +60,18 @@ impl From<DieselError> for Failure {
             "readonly database",
         ]) {
             return Self::new(format!(
-                "{said}: the database user lacks the right; connect as the owner of the tables, or let the owner grant it (`koherent grants`)"
+                "{said}: the database user lacks the right; connect as the owner of the tables, or let the owner grant it"
             ));
         }
-        Self::new(format!("the database says: {said}"))
+        if lower.contains("file is not a database") {
+            return Self::new(format!(
+                "{said}: it is no SQLite database; is --database-url (or DATABASE_URL) right?"
+            ));
+        }
+        Self {
+            is_retryable,
+            ..Self::new(format!("the database says: {said}"))
+        }
     }
 }
 
@@ -75,6 +88,7 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self {
             is_closed_pipe: error.kind() == std::io::ErrorKind::BrokenPipe,
+            is_retryable: false,
             line: error.to_string(),
         }
     }

@@ -66,12 +66,21 @@ fn sql(database: &mut Database, tables: &[Audited], arguments: &Arguments) -> Re
     let mut push = |line: String| {
         let _ = writeln!(sql, "{line}");
     };
+    push(format!(
+        "REVOKE CREATE ON SCHEMA {home} FROM {writer}, PUBLIC;"
+    ));
     let functions = database.rows(
         &["oid::regprocedure::text".to_owned()],
         "FROM pg_proc WHERE proname LIKE 'koherent\\_%' AND pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('koherent_task')) ORDER BY 1",
     )?;
     for function in functions.into_iter().flatten().flatten() {
         push(format!("ALTER FUNCTION {function} OWNER TO {owner};"));
+        // They run with the rights of the owner, so nobody else may put them on a table.
+        if function.ends_with("koherent_guard()") || function.ends_with("koherent_append_only()") {
+            push(format!(
+                "REVOKE EXECUTE ON FUNCTION {function} FROM {writer}, PUBLIC;"
+            ));
+        }
     }
     for table in own.into_iter().chain(["koherent_task"]) {
         push(format!("ALTER TABLE {home}.{table} OWNER TO {owner};"));

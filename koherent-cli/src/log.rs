@@ -15,7 +15,8 @@ pub(crate) struct Arguments {
     /// Only entries of this table.
     #[arg(long)]
     table: Option<String>,
-    /// Only entries of the row with this key, of --table; the values of a key of several columns with commas between them.
+    /// Only entries of the row with this key, of --table. A key of several columns is written with commas between its values,
+    /// or as a JSON array.
     #[arg(long, requires = "table")]
     key: Option<String>,
     /// Only entries under this task.
@@ -30,7 +31,7 @@ pub(crate) struct Arguments {
     /// Only entries before then.
     #[arg(long, value_parser = date)]
     until: Option<DateTime<Utc>>,
-    /// At most so many entries; 0 for all. By default 50 in a table, else all.
+    /// At most this many entries, 0 for all. By default 50 in a table, else all.
     #[arg(long, short = 'n')]
     limit: Option<usize>,
     /// How to show them.
@@ -80,6 +81,8 @@ pub(crate) struct Entry {
     pub(crate) changes: Vec<(String, Option<String>, Option<String>)>,
     /// Field and value, as it is behind the entry (before it, where it is a delete).
     pub(crate) image: Vec<(String, Option<String>)>,
+    /// What its history has in columns that are not kept any more.
+    pub(crate) earlier: Vec<(String, Option<String>)>,
     /// As the engine orders it.
     sort: String,
 }
@@ -133,6 +136,11 @@ impl Entry {
         put("context", self.context.clone().unwrap_or_default());
         let change = |(field, old, new): &(String, Option<String>, Option<String>)| json!({"field": field, "old": old, "new": new});
         put("changes", self.changes.iter().map(change).collect());
+        if !self.earlier.is_empty() {
+            let earlier = self.earlier.iter();
+            let earlier = earlier.map(|(name, value)| (name.clone(), value.clone().into()));
+            put("earlier_columns", Value::Object(earlier.collect()));
+        }
         object
     }
 
@@ -167,9 +175,10 @@ impl Entry {
 pub(crate) fn change_line((field, old, new): &(String, Option<String>, Option<String>)) -> String {
     let short = |value: &Option<String>| match value {
         Some(value) if value.chars().count() > 40 => {
-            format!("{}…", value.chars().take(40).collect::<String>())
+            let start: String = value.chars().take(40).collect();
+            format!("{}…", start.replace('\n', "\\n"))
         }
-        Some(value) => value.clone(),
+        Some(value) => value.replace('\n', "\\n"),
         None => "null".to_owned(),
     };
     format!("{field}: {} → {}", short(old), short(new))
@@ -317,6 +326,10 @@ impl Reading {
             values.push(engine.text(&format!("h.history_{stamp}")));
         }
         values.push(engine.text("h.history_context"));
+        values.push(engine.text("p.history_id"));
+        for column in self.earlier() {
+            values.push(value(engine, &self.history, "h", column));
+        }
         for alias in ["h", "p"] {
             for (_, there) in &self.table.kept {
                 values.push(value(engine, &self.history, alias, there));
@@ -328,7 +341,10 @@ impl Reading {
                 Engine::Postgres => format!("{}::timestamptz", engine.literal(date)),
                 _ => engine.literal(date),
             };
-            filter.push(format!("(h.history_date, h.history_id) < ({date}, {id})"));
+            // Not as a comparison of rows, for which MariaDB takes no index.
+            filter.push(format!(
+                "h.history_date <= {date} AND (h.history_date < {date} OR h.history_id < {id})"
+            ));
         }
         let filter = match filter.len() {
             0 => String::new(),
@@ -352,6 +368,20 @@ impl Reading {
         Ok(rows.into_iter().map(|row| self.entry(row)).collect())
     }
 
+    /// The columns of the history that are not kept any more.
+    fn earlier(&self) -> impl Iterator<Item = &str> {
+        let own = koherent_diesel::schema::ATTRIBUTION_COLUMNS;
+        let names = self
+            .history
+            .columns
+            .iter()
+            .map(|column| column.name.as_str());
+        names.filter(move |name| {
+            let is_kept = self.table.kept.iter().any(|(_, there)| there == name);
+            !is_kept && !own.contains(name) && *name != "history_id"
+        })
+    }
+
     fn entry(&self, row: Row) -> Entry {
         let mut values = row.into_iter();
         let mut next = || values.next().flatten();
@@ -361,6 +391,9 @@ impl Reading {
         let sort = next().unwrap_or_default();
         let stamps = std::array::from_fn(|_| next());
         let context = next().and_then(|context| serde_json::from_str(&context).ok());
+        let previous: Option<i64> = next().and_then(|id| id.parse().ok());
+        let earlier = self.earlier().map(|name| (name.to_owned(), next()));
+        let earlier: Vec<_> = earlier.filter(|(_, value)| value.is_some()).collect();
         let kept = &self.table.kept;
         let image: Vec<_> = kept
             .iter()
@@ -372,6 +405,11 @@ impl Reading {
             value.clone()
         });
         let changes = image.iter().zip(before).filter_map(|((field, now), was)| {
+            // Entries from before the history had the column know nothing of it.
+            let since = self.table.since.get(field).copied().unwrap_or_default();
+            if id <= since || previous.is_some_and(|previous| previous <= since) {
+                return None;
+            }
             let (old, new) = match kind.as_str() {
                 "+" => (None, now.clone()),
                 "-" => (now.clone(), None),
@@ -394,6 +432,7 @@ impl Reading {
             key: key.collect(),
             changes: changes.collect(),
             image,
+            earlier,
         }
     }
 }
@@ -445,31 +484,67 @@ fn is_binary(table: &Table, column: &str) -> bool {
     .any(|kind| base.contains(kind))
 }
 
-/// A value of a key column as a literal.
-pub(crate) fn key_literal(engine: Engine, table: &Table, column: &str, value: &str) -> String {
-    let is_number = value.parse::<i64>().is_ok() || value.parse::<u64>().is_ok();
+/// What a value that somebody typed may be in a key column, as literals.
+fn key_literals(engine: Engine, table: &Table, column: &str, value: &str) -> Vec<String> {
+    let hex = value
+        .strip_prefix("x'")
+        .and_then(|hex| hex.strip_suffix('\''));
+    let hex =
+        hex.filter(|hex| hex.len() % 2 == 0 && hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let is_number = value.parse::<f64>().is_ok_and(f64::is_finite);
+    let number = is_number.then(|| value.to_owned());
+    let blob = hex.map(|hex| format!("x'{hex}'"));
+    match engine {
+        Engine::Postgres => vec![engine.literal(value)],
+        // Columns take values of each kind there.
+        Engine::Sqlite => [Some(engine.literal(value)), number, blob]
+            .into_iter()
+            .flatten()
+            .collect(),
+        Engine::Mysql => match (is_binary(table, column), blob) {
+            (true, Some(blob)) => vec![blob],
+            _ => vec![engine.literal(value)],
+        },
+    }
+}
+
+/// A key column as an expression whose value is the literal of it, exactly.
+pub(crate) fn exact_literal(engine: Engine, table: &Table, alias: &str, column: &str) -> String {
+    let quoted = format!("{alias}.{}", engine.quote(column));
     let declared = table
         .column(column)
         .map_or(String::new(), |column| column.declared.to_ascii_lowercase());
-    let is_integer = declared.contains("int") || declared.contains("serial");
     match engine {
-        Engine::Postgres => engine.literal(value),
-        _ if is_integer && is_number => value.to_owned(),
-        _ => match value
-            .strip_prefix("x'")
-            .and_then(|hex| hex.strip_suffix('\''))
-        {
-            Some(hex) if hex.bytes().all(|digit| digit.is_ascii_hexdigit()) => format!("x'{hex}'"),
-            _ => engine.literal(value),
-        },
+        Engine::Sqlite => format!("quote({quoted})"),
+        Engine::Postgres => format!("quote_literal({quoted}::text) || '::{declared}'"),
+        Engine::Mysql if declared.starts_with("bit") => {
+            format!("CAST(CAST({quoted} AS UNSIGNED) AS CHAR)")
+        }
+        Engine::Mysql if declared.starts_with("float") || declared.starts_with("double") => {
+            format!("CAST(CAST({quoted} AS DOUBLE) AS CHAR)")
+        }
+        Engine::Mysql if declared.contains("int") || declared.starts_with("decimal") => {
+            format!("CAST({quoted} AS CHAR)")
+        }
+        Engine::Mysql if is_binary(table, column) => format!("CONCAT('x''', HEX({quoted}), '''')"),
+        Engine::Mysql => format!(
+            "CONCAT('_utf8mb4 x''', HEX(CONVERT(CAST({quoted} AS CHAR) USING utf8mb4)), '''')"
+        ),
     }
 }
 
 /// `h.id = 7`.
 fn key_filter(engine: Engine, table: &Audited, history: &Table, key: &str) -> Result<String> {
-    let values: Vec<_> = match table.key.len() {
-        1 => vec![key],
-        _ => key.split(',').collect(),
+    let values: Vec<String> = match serde_json::from_str::<Vec<Value>>(key) {
+        Ok(values) => values
+            .into_iter()
+            .map(|value| match value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            })
+            .collect(),
+        Err(_) if table.key.len() == 1 => vec![key.to_owned()],
+        Err(_) => key.split(',').map(ToOwned::to_owned).collect(),
     };
     if values.len() != table.key.len() {
         return Err(Failure::new(format!(
@@ -480,8 +555,12 @@ fn key_filter(engine: Engine, table: &Audited, history: &Table, key: &str) -> Re
         )));
     }
     let same = table.keys().zip(values).map(|((_, there), value)| {
-        let literal = key_literal(engine, history, there, value);
-        format!("h.{} = {literal}", engine.quote(there))
+        let there_quoted = engine.quote(there);
+        let literals = key_literals(engine, history, there, &value);
+        let each = literals
+            .iter()
+            .map(|literal| format!("h.{there_quoted} = {literal}"));
+        format!("({})", each.collect::<Vec<_>>().join(" OR "))
     });
     Ok(same.collect::<Vec<_>>().join(" AND "))
 }

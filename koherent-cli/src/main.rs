@@ -23,7 +23,7 @@ use database::Database;
 use failure::{Failure, Result};
 use output::Output;
 
-/// The database side of Koherent: which run of work touched a record, on whose authority, and what did it change?
+/// Puts tables under audit, and inspects and maintains their histories.
 #[derive(Debug, Parser)]
 #[command(
     name = "koherent",
@@ -60,7 +60,7 @@ enum Command {
     Baseline(baseline::Arguments),
     /// List entries, newest first.
     Log(log::Arguments),
-    /// Show an entry whole: TABLE/ID, as `log` lists it.
+    /// Show one entry in full: TABLE/ID, as `log` lists it.
     Show(show::Arguments),
     /// List the tasks under which something was changed, newest first.
     Tasks(tasks::ListArguments),
@@ -91,8 +91,27 @@ enum MigrationCommand {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     let mut output = Output::new();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and versions are answers.
+        Err(error) if !error.use_stderr() => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let said = error.to_string();
+            let words = said
+                .lines()
+                .map(str::trim)
+                .take_while(|line| !line.starts_with("Usage:"));
+            let words: Vec<_> = words.filter(|line| !line.is_empty()).collect();
+            let line = words.join(" ");
+            let line = line.trim_start_matches("error: ");
+            report(&Failure::new(format!("{line}; --help says more")));
+            return ExitCode::from(2);
+        }
+    };
     let done = run(&cli, &mut output).and_then(|clean| output.finish().map(|()| clean));
     match done {
         Ok(true) => ExitCode::SUCCESS,

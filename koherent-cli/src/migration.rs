@@ -27,6 +27,9 @@ pub(crate) struct Generate {
     /// What happens to writes that go past the audit. By default they are refused; a table that is under audit keeps its policy.
     #[arg(long, value_enum)]
     policy: Option<PolicyName>,
+    /// A column to take into the history again, from now on: COLUMN, or TABLE.COLUMN.
+    #[arg(long, value_name = "COLUMN")]
+    include: Vec<String>,
     /// A column that was renamed since: OLD=NEW, or TABLE.OLD=NEW.
     #[arg(long, value_name = "OLD=NEW")]
     rename: Vec<String>,
@@ -89,6 +92,7 @@ pub(crate) fn generate(
         ));
     }
     let mut migration = Migration::default();
+    let mut described = Vec::new();
     for name in &names {
         let live = describe(database, name)?.ok_or_else(|| {
             Failure::new(format!(
@@ -100,6 +104,10 @@ pub(crate) fn generate(
                 "the table `{name}` has no primary key: history is that of a key, so give it one first"
             )));
         }
+        if let Some(unfit) = live.unfit {
+            return Err(Failure::new(format!("the table `{name}` {unfit}")));
+        }
+        described.push(live.clone());
         match known
             .iter()
             .find(|audited| audited.full_name() == live.full_name())
@@ -108,6 +116,7 @@ pub(crate) fn generate(
             None => begin(database, arguments, &live, &mut migration)?,
         }
     }
+    all_are_meant(arguments, &described)?;
     if migration.tables.is_empty() {
         return output.line("nothing to do: the histories fit their tables");
     }
@@ -127,6 +136,39 @@ pub(crate) fn generate(
     Ok(())
 }
 
+/// Each option is about one of the tables: one that is not is misspelt, and a secret may be in a history for it.
+fn all_are_meant(arguments: &Generate, tables: &[Table]) -> Result<()> {
+    let old = |rename: &String| rename.split('=').next().unwrap_or_default().to_owned();
+    for (option, columns) in [
+        ("--exclude", arguments.exclude.clone()),
+        ("--include", arguments.include.clone()),
+        ("--cast", arguments.cast.clone()),
+        ("--rename", arguments.rename.iter().map(old).collect()),
+    ] {
+        for column in columns {
+            let meant: Vec<_> = tables
+                .iter()
+                .filter_map(|table| Some((table, column_of(&column, table)?)))
+                .collect();
+            let Some((table, name)) = meant.first() else {
+                let names: Vec<_> = tables.iter().map(Table::full_name).collect();
+                return Err(Failure::new(format!(
+                    "{option} {column}: none of the tables is meant, they are {}",
+                    names.join(", ")
+                )));
+            };
+            if matches!(option, "--include" | "--cast")
+                && !meant
+                    .iter()
+                    .any(|(table, name)| table.column(name).is_some())
+            {
+                return Err(no_column(table, name, option));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Puts a table under audit.
 fn begin(
     database: &mut Database,
@@ -141,10 +183,7 @@ fn begin(
             return Err(no_column(live, column, "--exclude"));
         }
         if live.key.contains(column) {
-            return Err(Failure::new(format!(
-                "--exclude {column}: it is part of the key of `{}`, and history is that of a key",
-                live.full_name()
-            )));
+            return Err(excluded_key(live, column));
         }
     }
     let kept = live.columns.iter().map(|column| column.name.clone());
@@ -172,12 +211,13 @@ fn begin(
         key: live.key.clone(),
         kept: kept.into_iter().map(|name| (name.clone(), name)).collect(),
         excluded,
+        since: std::collections::BTreeMap::new(),
     };
     let tracked = audited.tracked(live);
     migration.up.push_str(&format!(
         "-- {} is under audit: each change leaves a row in {}.\n",
-        live.full_name(),
-        audited.history
+        in_comment(&live.full_name()),
+        in_comment(&audited.history)
     ));
     migration.up.push_str(&engine.history_ddl(tracked));
     migration
@@ -216,122 +256,101 @@ fn follow(
         ))
     })?;
     let renames = renames(arguments, before, live)?;
-    let mut follow = Follow {
-        engine,
-        table: before.quoted_history(engine),
-        up: String::new(),
-        down: Vec::new(),
-        names: history
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .collect(),
-    };
     let mut after = before.clone();
     after.policy = arguments.policy.map_or(before.policy, Into::into);
     after.excluded.retain(|name| live.column(name).is_some());
+    for name in of_table(&arguments.include, live) {
+        after.excluded.retain(|excluded| *excluded != name);
+    }
     for name in of_table(&arguments.exclude, live) {
         if live.column(&name).is_none() {
             return Err(no_column(live, &name, "--exclude"));
+        }
+        if live.key.contains(&name) {
+            return Err(excluded_key(live, &name));
+        }
+        if before.kept.iter().any(|(kept, _)| *kept == name) {
+            migration.notes.push(format!(
+                "note: what `{}` had in `{}.{name}` up to now stays in its history",
+                live.full_name(),
+                live.name
+            ));
         }
         if !after.excluded.contains(&name) {
             after.excluded.push(name);
         }
     }
+    compare_keys(before, live, &renames)?;
     after.key.clone_from(&live.key);
     after.kept.clear();
-    // What was kept under another name, what is kept as it was, and what is new.
-    for column in &live.columns {
-        if after.excluded.contains(&column.name) {
-            continue;
-        }
-        let old = renames.iter().find(|(_, new)| *new == column.name);
-        let old = old.map_or(&column.name, |(old, _)| old);
-        let there = before.kept.iter().find(|(name, _)| name == old);
-        let mut there = match there {
-            Some((_, there)) => there.clone(),
-            None => {
-                // A column of that name may be left from an earlier one.
-                match history.column(&column.name) {
-                    Some(left) if engine.holds(&column.declared, &left.declared) => {}
-                    Some(_) => {
-                        follow.set_aside(&column.name);
-                        follow.add(column);
-                    }
-                    None => follow.add(column),
-                }
-                after.kept.push((column.name.clone(), column.name.clone()));
-                continue;
-            }
+    after.since.clear();
+
+    let mut follow = Follow::new(engine, before, &history);
+    let kept: Vec<_> = live
+        .columns
+        .iter()
+        .filter(|column| !after.excluded.contains(&column.name))
+        .collect();
+    for column in &kept {
+        let renamed = renames.iter().find(|(_, new)| *new == column.name);
+        let is_taken = renames.iter().any(|(old, _)| *old == column.name);
+        let old = match renamed {
+            Some((old, _)) => Some(old),
+            None => (!is_taken).then_some(&column.name),
         };
-        if let Some(stored) = history.column(&there)
-            && !engine.holds(&column.declared, &stored.declared)
+        let was = old.and_then(|old| before.kept.iter().find(|(name, _)| name == old));
+        let Some((name, there)) = was else {
+            follow.adds(column, &column.name);
+            after.kept.push((column.name.clone(), column.name.clone()));
+            continue;
+        };
+        let to = if there == name { &column.name } else { there };
+        after.kept.push((column.name.clone(), to.clone()));
+        let Some(stored) = history.column(there) else {
+            follow.adds(column, to);
+            continue;
+        };
+        let is_cast = of_table(&arguments.cast, live).contains(&column.name);
+        if engine.holds(&column.declared, &stored.declared) {
+            follow.keeps(there, to, None);
+        } else if engine != Engine::Sqlite
+            && (is_cast || widens(engine, &stored.declared, &column.declared))
         {
-            let is_cast = of_table(&arguments.cast, live).contains(&column.name);
-            if is_cast || widens(engine, &stored.declared, &column.declared) {
-                follow.retype(&there, stored, column)?;
-            } else if live.key.contains(&column.name) {
-                return Err(Failure::new(format!(
-                    "`{}.{}` is part of the key, and its type changed from {} to {}, so its entries could not be found any more: \
-                     cast them with --cast {}",
-                    live.full_name(),
-                    column.name,
-                    stored.declared,
-                    column.declared,
-                    column.name
-                )));
-            } else {
-                follow.set_aside(&there);
-                follow.add(&Column {
-                    name: there.clone(),
-                    ..column.clone()
-                });
-                migration.notes.push(format!(
-                    "note: the old values of `{}.{}` ({}) are set aside in their history, because not each of them need be one of {}; --cast {} casts them",
-                    live.full_name(), column.name, stored.declared, column.declared, column.name
-                ));
-            }
+            follow.keeps(there, to, Some((stored, column)));
+        } else if live.key.contains(&column.name) {
+            return Err(retyped_key(engine, live, stored, column));
+        } else {
+            // What stands there is nobody's any more.
+            follow.adds(column, to);
+            migration.notes.push(format!(
+                "note: the old values of `{}.{}` ({}) are set aside in their history, because not each of them need be one of {}{}",
+                live.full_name(),
+                column.name,
+                stored.declared,
+                column.declared,
+                match engine {
+                    Engine::Sqlite => String::new(),
+                    _ => format!("; --cast {} casts them", column.name),
+                }
+            ));
         }
-        if *old != column.name && there == *old {
-            follow.rename(&there, &column.name);
-            there.clone_from(&column.name);
-        }
-        after.kept.push((column.name.clone(), there));
-    }
-    for (name, there) in &before.kept {
-        let is_kept = after.kept.iter().any(|(_, kept)| kept == there);
-        let is_renamed = renames.iter().any(|(old, _)| old == name);
-        if !is_kept && !is_renamed {
-            if before.key.contains(name) && !after.key.contains(name) {
-                return Err(Failure::new(format!(
-                    "the key of `{}` was ({}) and is ({}): where a column was renamed, say --rename {name}=NEW; another key is \
-                     another history, so drop this one by hand, or keep the column",
-                    live.full_name(),
-                    before.key.join(", "),
-                    after.key.join(", ")
-                )));
-            }
-            let stored = history.column(there);
-            if stored.is_some_and(|stored| !stored.nullable) {
-                follow.drop_not_null(there, stored.map_or("", |stored| &stored.declared))?;
-            }
+        if let Some(since) = before.since.get(name) {
+            after.since.insert(column.name.clone(), *since);
         }
     }
     let others: Vec<_> = after.kept.iter().map(|(name, _)| name.clone()).collect();
     check_names(live, &others)?;
-    for (_, there) in &after.kept {
-        let column = after.kept.iter().find(|(_, name)| name == there);
-        let nullable = column
-            .and_then(|(name, _)| live.column(name))
-            .is_some_and(|column| column.nullable);
-        let stored = history.column(there);
-        if nullable && stored.is_some_and(|stored| !stored.nullable) && follow.names.contains(there)
-        {
-            follow.drop_not_null(there, stored.map_or("", |stored| &stored.declared))?;
-        }
-    }
+    let nullable = |there: &str| {
+        let kept = after.kept.iter().find(|(_, name)| name == there);
+        let column = kept.and_then(|(name, _)| live.column(name));
+        column.is_none_or(|column| column.nullable)
+    };
+    let added = follow.write(&history, nullable)?;
     if after == *before && follow.up.is_empty() && arguments.tables.is_empty() {
         return Ok(());
+    }
+    for name in &added {
+        after.since.remove(name);
     }
     let (was, is) = (before.tracked(live), after.tracked(live));
     if after == *before && follow.up.is_empty() {
@@ -342,15 +361,30 @@ fn follow(
     }
     migration.up.push_str(&format!(
         "-- The history of {} follows its table.\n",
-        live.full_name()
+        in_comment(&live.full_name())
     ));
-    migration.up.push_str(&engine.unguard_ddl(was));
-    migration.up.push_str(&follow.up);
+    // What fails half-way where DDL is no transaction leaves the guard where it is, and the table registered.
+    let triggers = triggers_only(&engine.unguard_ddl(was));
+    if engine == Engine::Mysql {
+        migration.up.push_str(&follow.up);
+        migration.up.push_str(&triggers);
+    } else {
+        migration.up.push_str(&triggers);
+        migration.up.push_str(&follow.up);
+    }
     migration
         .up
         .push_str(&engine.guard_ddl(is, &guard(&after, live)?));
+    migration.up.push_str(&push_since(engine, &after, &added));
 
-    let mut down = engine.unguard_ddl(is);
+    let mut down = triggers_only(&engine.unguard_ddl(is));
+    if follow
+        .down
+        .iter()
+        .any(|statement| statement.contains("DROP COLUMN"))
+    {
+        down.push_str("-- What was recorded since in columns that are taken away is lost.\n");
+    }
     for statement in follow.down.iter().rev() {
         down.push_str(statement);
     }
@@ -366,38 +400,230 @@ fn follow(
         earlier = Guard::refuse().excluding(before.excluded.iter().map(String::as_str));
     }
     down.push_str(&engine.guard_ddl(was, &earlier));
+    down.push_str(&push_since(engine, before, &[]));
     migration.down.push(down);
     migration.notes.push(declaration(&after));
     migration.tables.push(live.name.clone());
     Ok(())
 }
 
+/// `unguard_ddl` without its last statement, which takes the table from the registered ones.
+fn triggers_only(unguard: &str) -> String {
+    match unguard.rfind("DELETE FROM koherent_table") {
+        Some(at) => unguard[..at].to_owned(),
+        None => unguard.to_owned(),
+    }
+}
+
+/// Says since which entry columns are kept: those that are added now, and those that were added before.
+fn push_since(engine: Engine, audited: &Audited, added: &[String]) -> String {
+    if added.is_empty() && audited.since.is_empty() {
+        return String::new();
+    }
+    let last = format!(
+        "(SELECT COALESCE(max(history_id), 0) FROM {})",
+        audited.quoted_history(engine)
+    );
+    let now = added.iter().map(|name| (name, last.clone()));
+    let before = audited
+        .since
+        .iter()
+        .map(|(name, id)| (name, id.to_string()));
+    let pairs: Vec<_> = before
+        .chain(now)
+        .map(|(name, id)| format!("{}, {id}", engine.literal(name)))
+        .collect();
+    let object = match engine {
+        Engine::Sqlite => "json_object",
+        Engine::Postgres => "json_build_object",
+        Engine::Mysql => "JSON_OBJECT",
+    };
+    format!(
+        "UPDATE koherent_table SET kept_since = {object}({}) WHERE tracked_schema = {} AND tracked_table = {};\n",
+        pairs.join(", "),
+        engine.literal(audited.schema.as_deref().unwrap_or_default()),
+        engine.literal(&audited.table)
+    )
+}
+
+/// Another key is another history.
+fn compare_keys(before: &Audited, live: &Table, renames: &[(String, String)]) -> Result<()> {
+    let renamed = |key: &String| {
+        let rename = renames.iter().find(|(old, _)| old == key);
+        rename.map_or(key, |(_, new)| new).clone()
+    };
+    let mut was: Vec<_> = before.key.iter().map(renamed).collect();
+    let mut is = live.key.clone();
+    was.sort_unstable();
+    is.sort_unstable();
+    if was == is {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "the key of `{}` was ({}) and is ({}): where a column was renamed, say --rename OLD=NEW; another key is another history, \
+         so run the down.sql of the migration that put the table under audit (which drops its history), or keep the key",
+        live.full_name(),
+        before.key.join(", "),
+        live.key.join(", ")
+    )))
+}
+
+fn retyped_key(engine: Engine, live: &Table, stored: &Column, column: &Column) -> Failure {
+    let what_to_do = match engine {
+        Engine::Sqlite => {
+            "SQLite cannot change the type of a column, so make the history table anew by hand, with this type".to_owned()
+        }
+        _ => format!("cast them with --cast {}", column.name),
+    };
+    Failure::new(format!(
+        "`{}.{}` is part of the key, and its type changed from {} to {}, so its entries could not be found any more: {what_to_do}",
+        live.full_name(),
+        column.name,
+        stored.declared,
+        column.declared
+    ))
+}
+
+fn excluded_key(live: &Table, column: &str) -> Failure {
+    Failure::new(format!(
+        "--exclude {column}: it is part of the key of `{}`, and history is that of a key",
+        live.full_name()
+    ))
+}
+
+/// A name as a comment takes it.
+fn in_comment(name: &str) -> String {
+    name.replace(char::is_control, " ")
+}
+
+/// A column of a history, and the column that it is to fit.
+type Retyped<'f> = (&'f Column, &'f Column);
+
 /// The statements that change a history table.
-struct Follow {
+struct Follow<'f> {
     engine: Engine,
     table: String,
     up: String,
     down: Vec<String>,
     /// The columns that the history table has by now.
     names: Vec<String>,
+    /// Columns that stay in use: their names before and after, and their types where these change.
+    kept: Vec<(String, String, Option<Retyped<'f>>)>,
+    /// Columns that are new, and their names in the history table.
+    new: Vec<(&'f Column, String)>,
 }
 
-impl Follow {
+impl<'f> Follow<'f> {
+    fn new(engine: Engine, audited: &Audited, history: &Table) -> Self {
+        let names = history.columns.iter().map(|column| column.name.clone());
+        Self {
+            engine,
+            table: audited.quoted_history(engine),
+            up: String::new(),
+            down: Vec::new(),
+            names: names.collect(),
+            kept: Vec::new(),
+            new: Vec::new(),
+        }
+    }
+
+    fn keeps(&mut self, from: &str, to: &str, retyped: Option<Retyped<'f>>) {
+        self.kept.push((from.to_owned(), to.to_owned(), retyped));
+    }
+
+    fn adds(&mut self, column: &'f Column, name: &str) {
+        self.new.push((column, name.to_owned()));
+    }
+
+    /// Writes the statements; says which columns are new.
+    fn write(&mut self, history: &Table, nullable: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+        let (kept, new) = (
+            std::mem::take(&mut self.kept),
+            std::mem::take(&mut self.new),
+        );
+        // What is in the way, and nobody's any more, is set aside.
+        let targets = kept
+            .iter()
+            .map(|(_, to, _)| to)
+            .chain(new.iter().map(|(_, name)| name));
+        let in_the_way: Vec<_> = targets
+            .filter_map(|target| self.stored_as(target))
+            .filter(|stored| !kept.iter().any(|(from, _, _)| from == stored))
+            .collect();
+        let mut unused = Vec::new();
+        for name in in_the_way {
+            unused.push((name.clone(), self.set_aside(&name)));
+        }
+        // Columns that take each other's names go by way of others.
+        let moves: Vec<_> = kept.iter().filter(|(from, to, _)| from != to).collect();
+        let crosses = moves
+            .iter()
+            .any(|(from, to, _)| self.stored_as(to).is_some_and(|stored| stored != *from));
+        if crosses {
+            for (at, (from, _, _)) in moves.iter().enumerate() {
+                self.rename(from, &format!("koherent_moving_{at}"));
+            }
+            for (at, (_, to, _)) in moves.iter().enumerate() {
+                self.rename(&format!("koherent_moving_{at}"), to);
+            }
+        } else {
+            for (from, to, _) in &moves {
+                self.rename(from, to);
+            }
+        }
+        for (_, to, retyped) in &kept {
+            if let Some((stored, column)) = retyped {
+                self.retype(to, stored, column);
+            }
+        }
+        for (column, name) in &new {
+            self.add(column, name);
+        }
+        for stored in history.columns.iter().filter(|stored| !stored.nullable) {
+            let own = koherent_diesel::schema::ATTRIBUTION_COLUMNS;
+            if own.contains(&stored.name.as_str()) || stored.name == "history_id" {
+                continue;
+            }
+            let in_use = kept.iter().find(|(from, _, _)| *from == stored.name);
+            let name = match (in_use, unused.iter().find(|(from, _)| *from == stored.name)) {
+                (Some((_, to, _)), _) if !nullable(to) => continue,
+                (Some((_, to, retyped)), _) => {
+                    let declared = retyped.map_or(stored, |(_, column)| column);
+                    self.drop_not_null(to, declared)?;
+                    continue;
+                }
+                (None, Some((_, aside))) => aside.clone(),
+                (None, None) => stored.name.clone(),
+            };
+            self.drop_not_null(&name, stored)?;
+        }
+        Ok(new.iter().map(|(column, _)| column.name.clone()).collect())
+    }
+
+    /// The name under which the history table has a column of that name: not each engine looks at capitals.
+    fn stored_as(&self, name: &str) -> Option<String> {
+        let same = |other: &&String| match self.engine {
+            Engine::Postgres => *other == name,
+            _ => other.eq_ignore_ascii_case(name),
+        };
+        self.names.iter().find(same).cloned()
+    }
+
     fn alter(&self, change: &str) -> String {
         format!("ALTER TABLE {} {change};\n", self.table)
     }
 
-    fn add(&mut self, column: &Column) {
-        let name = self.engine.quote(&column.name);
-        let declared = format!("{} {}{}", name, column.declared, column.suffix);
+    fn add(&mut self, column: &Column, name: &str) {
+        let quoted = self.engine.quote(name);
+        let declared = format!("{quoted} {}{}", column.declared, column.suffix);
         let null = match self.engine {
             Engine::Mysql => " NULL",
             _ => "",
         };
         self.up
             .push_str(&self.alter(&format!("ADD COLUMN {}{null}", declared.trim_end())));
-        self.down.push(self.alter(&format!("DROP COLUMN {name}")));
-        self.names.push(column.name.clone());
+        self.down.push(self.alter(&format!("DROP COLUMN {quoted}")));
+        self.names.push(name.to_owned());
     }
 
     fn rename(&mut self, old: &str, new: &str) {
@@ -412,65 +638,50 @@ impl Follow {
     }
 
     /// Keeps the values of a column under another name.
-    fn set_aside(&mut self, name: &str) {
+    fn set_aside(&mut self, name: &str) -> String {
         let free = |number: &u32| {
             let other = format!("{name}_before_{number}");
             !self.names.contains(&other)
         };
         let number = (1..).find(free).unwrap_or(1);
-        self.rename(name, &format!("{name}_before_{number}"));
+        let aside = format!("{name}_before_{number}");
+        self.rename(name, &aside);
+        aside
     }
 
-    fn retype(&mut self, name: &str, stored: &Column, column: &Column) -> Result<()> {
+    fn retype(&mut self, name: &str, stored: &Column, column: &Column) {
         let quoted = self.engine.quote(name);
-        let null = |nullable| if nullable { "NULL" } else { "NOT NULL" };
-        let (up, down) = match self.engine {
-            Engine::Postgres => {
-                let to = |declared: &str| {
-                    format!(
-                        "ALTER COLUMN {quoted} TYPE {declared} USING CAST({quoted} AS {declared})"
-                    )
-                };
-                (to(&column.declared), to(&stored.declared))
-            }
-            Engine::Mysql => {
-                let to = |column: &Column| {
-                    format!(
-                        "MODIFY COLUMN {quoted} {}{} {}",
-                        column.declared,
-                        column.suffix,
-                        null(stored.nullable)
-                    )
-                };
-                (to(column), to(stored))
-            }
-            Engine::Sqlite => {
-                return Err(Failure::new(format!(
-                    "SQLite cannot change the type of the history column `{name}`: without --cast its values are set aside"
-                )));
-            }
+        let null = if stored.nullable { "NULL" } else { "NOT NULL" };
+        let to = |column: &Column| match self.engine {
+            Engine::Mysql => format!(
+                "MODIFY COLUMN {quoted} {}{} {null}",
+                column.declared, column.suffix
+            ),
+            _ => format!(
+                "ALTER COLUMN {quoted} TYPE {} USING CAST({quoted} AS {})",
+                column.declared, column.declared
+            ),
         };
-        self.up.push_str(&self.alter(&up));
-        self.down.push(self.alter(&down));
-        Ok(())
+        self.up.push_str(&self.alter(&to(column)));
+        self.down.push(self.alter(&to(stored)));
     }
 
-    fn drop_not_null(&mut self, name: &str, declared: &str) -> Result<()> {
+    fn drop_not_null(&mut self, name: &str, column: &Column) -> Result<()> {
         let quoted = self.engine.quote(name);
-        match self.engine {
-            Engine::Postgres => self
-                .up
-                .push_str(&self.alter(&format!("ALTER COLUMN {quoted} DROP NOT NULL"))),
-            Engine::Mysql => self
-                .up
-                .push_str(&self.alter(&format!("MODIFY COLUMN {quoted} {declared} NULL"))),
+        let change = match self.engine {
+            Engine::Postgres => format!("ALTER COLUMN {quoted} DROP NOT NULL"),
+            Engine::Mysql => format!(
+                "MODIFY COLUMN {quoted} {}{} NULL",
+                column.declared, column.suffix
+            ),
             // Histories made by this command refuse NULL only in keys.
             Engine::Sqlite => {
                 return Err(Failure::new(format!(
                     "the history column `{name}` refuses NULL, and SQLite cannot change that: make the history table anew by hand"
                 )));
             }
-        }
+        };
+        self.up.push_str(&self.alter(&change));
         Ok(())
     }
 }
@@ -622,6 +833,17 @@ fn no_column(live: &Table, column: &str, option: &str) -> Failure {
 
 /// A history has columns of its own.
 fn check_names(live: &Table, kept: &[String]) -> Result<()> {
+    if let Some(column) = live
+        .columns
+        .iter()
+        .find(|column| column.name.starts_with("koherent_"))
+    {
+        return Err(Failure::new(format!(
+            "`{}.{}` has a name that guards use: rename it",
+            live.full_name(),
+            column.name
+        )));
+    }
     let own = koherent_diesel::schema::ATTRIBUTION_COLUMNS;
     let taken = kept
         .iter()
@@ -683,7 +905,17 @@ fn write(arguments: &Generate, migration: &Migration, down: &str) -> Result<Path
         Some(given) => given.clone(),
         None => format!("audit_{}", migration.tables.join("_")),
     };
-    name = name.chars().take(100).collect();
+    // It is one folder, whatever tables are called.
+    let letters = name.chars().take(100);
+    name = letters
+        .map(|c| {
+            if c.is_alphanumeric() || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
     // No two migrations have one version, which is their time.
     let taken: Vec<String> = fs::read_dir(&arguments.migration_dir)
         .map(|folders| {

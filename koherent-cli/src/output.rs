@@ -52,7 +52,7 @@ impl Output {
     }
 
     pub(crate) fn line(&mut self, line: &str) -> Result<()> {
-        writeln!(self.out, "{line}")?;
+        writeln!(self.out, "{}", visible(line))?;
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl List<'_> {
         let out = &mut self.output.out;
         match (&mut self.table, self.format) {
             (Some(table), _) => {
-                table.add_row(cells);
+                table.add_row(cells.iter().map(|cell| visible(cell)));
             }
             (None, Format::Csv) => write_csv(out, cells.into_iter())?,
             (None, Format::Jsonl) => writeln!(out, "{}", Value::Object(object))?,
@@ -147,6 +147,19 @@ impl List<'_> {
         }
         Ok(self.count)
     }
+}
+
+/// Control characters as they are written in Rust: a value in a database must not move the cursor of who looks at it.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => shown.push(character),
+            _ if character.is_control() => shown.extend(character.escape_unicode()),
+            _ => shown.push(character),
+        }
+    }
+    shown
 }
 
 fn write_csv(out: impl Write, cells: impl Iterator<Item = String>) -> Result<()> {

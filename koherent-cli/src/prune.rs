@@ -65,23 +65,13 @@ fn prune(database: &mut Database, table: &Audited, arguments: &Arguments) -> Res
             format!("n.{there} = h.{there}")
         })
         .collect();
+    // The oldest of the last that are kept.
     let is_old = format!(
-        "h.history_date < {} AND (SELECT count(*) FROM (SELECT 1 FROM {history} AS n WHERE {} AND n.history_id > h.history_id LIMIT {}) AS later) >= {}",
+        "h.history_date < {} AND h.history_id < (SELECT n.history_id FROM {history} AS n WHERE {} ORDER BY n.history_id DESC LIMIT 1 OFFSET {})",
         engine.date_literal(arguments.before),
         same.join(" AND "),
-        arguments.keep_last,
-        arguments.keep_last,
+        arguments.keep_last - 1,
     );
-    // A derived table cannot look outside on MariaDB.
-    let is_old = match engine {
-        Engine::Mysql => format!(
-            "h.history_date < {} AND (SELECT count(*) FROM {history} AS n WHERE {} AND n.history_id > h.history_id) >= {}",
-            engine.date_literal(arguments.before),
-            same.join(" AND "),
-            arguments.keep_last,
-        ),
-        _ => is_old,
-    };
     if arguments.dry_run {
         return database.number("count(*)", &format!("FROM {history} AS h WHERE {is_old}"));
     }
@@ -94,11 +84,13 @@ fn prune(database: &mut Database, table: &Audited, arguments: &Arguments) -> Res
     )?;
     let bar = progress(total, "old entries");
     let transaction = new_transaction();
+    let name = table.full_name();
+    let mut is_recorded = false;
     let operation = Operation {
         operation: "prune",
         user: arguments.user.as_deref(),
         reason: &arguments.reason,
-        table: &table.table,
+        table: &name,
         transaction: &transaction,
     };
     let (mut last, mut deleted) = (i64::MIN, 0);
@@ -117,13 +109,25 @@ fn prune(database: &mut Database, table: &Audited, arguments: &Arguments) -> Res
         };
         let end: i64 = end.parse().unwrap_or(i64::MAX);
         let range = format!("h.history_id > {last} AND h.history_id <= {end}");
-        deleted += database.transaction(|database| {
+        if !is_recorded
+            && database.number(
+                "count(*)",
+                &format!("FROM {history} AS h WHERE {range} AND {is_old}"),
+            )? > 0
+        {
+            operation.record(database)?;
+            is_recorded = true;
+        }
+        deleted += database.transaction_with_retry(|database| {
             let old = database.rows(
                 &[engine.text("h.history_id")],
                 &format!("FROM {history} AS h WHERE {range} AND {is_old}"),
             )?;
             let old: Vec<_> = old.into_iter().flatten().flatten().collect();
             if old.is_empty() {
+                return Ok(0);
+            }
+            if !is_recorded {
                 return Ok(0);
             }
             operation.begin(database)?;
@@ -134,7 +138,7 @@ fn prune(database: &mut Database, table: &Audited, arguments: &Arguments) -> Res
             database.execute(&format!(
                 "UPDATE koherent_operation SET deleted_rows = deleted_rows + {count} WHERE operation_transaction = {} AND tracked_table = {}",
                 engine.literal(&transaction),
-                engine.literal(&table.table)
+                engine.literal(&name)
             ))?;
             operation.end(database)?;
             Ok(count)
@@ -163,8 +167,8 @@ pub(crate) struct Operation<'o> {
 }
 
 impl Operation<'_> {
-    /// Says in the open transaction that it belongs to this operation, and records it where it is not yet.
-    pub(crate) fn begin(&self, database: &mut Database) -> Result<()> {
+    /// Records it, with no rows yet.
+    pub(crate) fn record(&self, database: &mut Database) -> Result<()> {
         let engine = database.engine();
         let transaction = engine.literal(self.transaction);
         let user = match (self.user, engine) {
@@ -173,25 +177,27 @@ impl Operation<'_> {
             (None, Engine::Postgres) => "session_user".to_owned(),
             (None, Engine::Mysql) => "USER()".to_owned(),
         };
-        let id = match engine {
-            Engine::Postgres => format!("{transaction}::uuid"),
-            _ => transaction.clone(),
-        };
         let values = [
             engine.literal(self.operation),
             engine.now().to_owned(),
             user,
-            id.clone(),
+            transaction,
             engine.literal(self.reason),
             engine.literal(self.table),
         ];
-        database.execute(&format!(
-            "INSERT INTO koherent_operation (operation, operation_date, operation_user, operation_transaction, operation_reason, tracked_table) \
-             SELECT {} WHERE NOT EXISTS (SELECT 1 FROM koherent_operation WHERE operation_transaction = {id} AND tracked_table = {})",
-            values.join(", "),
-            engine.literal(self.table),
-        ))?;
-        database.batch(&match engine {
+        let insert = format!(
+            "INSERT INTO koherent_operation (operation, operation_date, operation_user, operation_transaction, operation_reason, \
+             tracked_table) VALUES ({})",
+            values.join(", ")
+        );
+        database.transaction_with_retry(|database| database.execute(&insert))?;
+        Ok(())
+    }
+
+    /// Says in the open transaction that it belongs to this operation.
+    pub(crate) fn begin(&self, database: &mut Database) -> Result<()> {
+        let transaction = database.engine().literal(self.transaction);
+        database.batch(&match database.engine() {
             Engine::Sqlite => format!("UPDATE koherent_session SET operation = {transaction}"),
             Engine::Postgres => {
                 format!("SELECT set_config('koherent.operation', {transaction}, true)")

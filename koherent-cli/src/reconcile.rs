@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::database::{Database, Engine, Table};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::log::{history_table, value};
 use crate::output::{Format, Output, progress};
 use crate::registry::{Audited, audited, live};
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 /// What is wrong with a row.
 struct Finding {
     table: String,
-    key: String,
+    key: Vec<String>,
     what: &'static str,
     entry: Option<String>,
     fields: Vec<(String, Option<String>, Option<String>)>,
@@ -85,7 +85,7 @@ pub(crate) fn run(
         let entry = finding.entry.unwrap_or_default();
         let cells = vec![
             finding.table,
-            finding.key,
+            finding.key.join(","),
             finding.what.to_owned(),
             entry,
             shown,
@@ -93,8 +93,11 @@ pub(crate) fn run(
         list.push(object, cells)?;
     }
     let count = list.finish(&format!(
-        "{rows} rows of {} tables are what their histories say",
-        tables.len()
+        "compared {rows} rows of {}: each is what its history says",
+        match &tables[..] {
+            [table] => table.full_name(),
+            _ => format!("{} tables", tables.len()),
+        }
     ))?;
     Ok(count == 0)
 }
@@ -113,10 +116,18 @@ impl Reconciliation<'_> {
             let name = if alias == "t" { key } else { there };
             format!("{alias}.{}", self.engine.quote(name))
         };
-        let same = self
-            .table
-            .keys()
-            .map(|(key, there)| format!("{} = {}", name(one, key, there), name(other, key, there)));
+        // Byte by byte: keys that a collation takes for one have histories of their own.
+        let collation = match self.engine {
+            Engine::Sqlite => " COLLATE BINARY",
+            Engine::Postgres | Engine::Mysql => "",
+        };
+        let same = self.table.keys().map(|(key, there)| {
+            format!(
+                "{} = {}{collation}",
+                name(one, key, there),
+                name(other, key, there)
+            )
+        });
         same.collect::<Vec<_>>().join(" AND ")
     }
 
@@ -146,12 +157,17 @@ impl Reconciliation<'_> {
         }
     }
 
-    /// `h` is the latest entry of its key.
-    fn is_latest(&self) -> String {
+    /// The latest entry of each key: once for all, not looked for at each.
+    fn latest(&self) -> String {
+        let history = self.table.quoted_history(self.engine);
+        let keys: Vec<_> = self
+            .table
+            .keys()
+            .map(|(_, there)| self.engine.quote(there))
+            .collect();
         format!(
-            "NOT EXISTS (SELECT 1 FROM {} AS n WHERE {} AND n.history_id > h.history_id)",
-            self.table.quoted_history(self.engine),
-            self.same_key("n", "h")
+            "{history} AS h JOIN (SELECT max(history_id) AS latest FROM {history} GROUP BY {}) AS l ON l.latest = h.history_id",
+            keys.join(", ")
         )
     }
 
@@ -163,7 +179,7 @@ impl Reconciliation<'_> {
         let entry = values.next().flatten();
         let table = self.table.full_name();
         Finding {
-            key: key.join(","),
+            key,
             what,
             entry: entry.map(|id| format!("{table}/{id}")),
             fields: Vec::new(),
@@ -173,14 +189,16 @@ impl Reconciliation<'_> {
 
     /// Rows that are not what their latest entry says, and rows whose latest entry says that they are gone.
     fn changed(&self, database: &mut Database) -> Result<Vec<Finding>> {
-        let columns: Vec<_> = self
-            .table
-            .kept
-            .iter()
-            .filter(|(name, there)| {
-                self.live.column(name).is_some() && self.history.column(there).is_some()
-            })
-            .collect();
+        let columns: Vec<_> = self.table.kept.iter().collect();
+        let missing = columns.iter().find(|(name, there)| {
+            self.live.column(name).is_none() || self.history.column(there).is_none()
+        });
+        if let Some((name, _)) = missing {
+            return Err(Failure::new(format!(
+                "the history of `{}` does not fit it, as `koherent check` says (column `{name}`): follow with `koherent migration generate` first",
+                self.table.full_name()
+            )));
+        }
         let mut values = self.key("t");
         values.push(self.engine.text("h.history_id"));
         values.push(self.engine.text("h.history_kind"));
@@ -190,15 +208,18 @@ impl Reconciliation<'_> {
         }
         let differs: Vec<_> = columns
             .iter()
-            .map(|(name, there)| self.differs(name, there))
+            .map(|(name, there)| match self.table.since.get(name) {
+                // Entries from before the history had the column know nothing of it.
+                Some(since) => format!("h.history_id > {since} AND {}", self.differs(name, there)),
+                None => self.differs(name, there),
+            })
             .collect();
         let rest = format!(
-            "FROM {} AS t JOIN {} AS h ON {} WHERE (h.history_kind = '-' OR {}) AND {}",
+            "FROM {} JOIN {} AS t ON {} WHERE h.history_kind = '-' OR {}",
+            self.latest(),
             self.table.quoted(self.engine),
-            self.table.quoted_history(self.engine),
             self.same_key("t", "h"),
             differs.join(" OR "),
-            self.is_latest(),
         );
         let rows = database.rows(&values, &rest)?;
         let keys = self.table.key.len();
@@ -250,9 +271,8 @@ impl Reconciliation<'_> {
         let mut values = self.key("h");
         values.push(self.engine.text("h.history_id"));
         let rest = format!(
-            "FROM {} AS h WHERE h.history_kind <> '-' AND {} AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
-            self.table.quoted_history(self.engine),
-            self.is_latest(),
+            "FROM {} WHERE h.history_kind <> '-' AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+            self.latest(),
             self.table.quoted(self.engine),
             self.same_key("t", "h"),
         );
@@ -272,25 +292,29 @@ impl Reconciliation<'_> {
             "count(*)",
             &format!(
                 "FROM koherent_operation WHERE operation = 'prune' AND deleted_rows > 0 AND tracked_table = {}",
-                engine.literal(&self.table.table)
+                engine.literal(&self.table.full_name())
             ),
         )?;
         let mut values = self.key("h");
         values.push(engine.text("h.history_id"));
         let history = self.table.quoted_history(engine);
-        let before = format!(
-            "(SELECT p.history_kind FROM {history} AS p WHERE {} AND p.history_id < h.history_id ORDER BY p.history_id DESC LIMIT 1)",
-            self.same_key("p", "h")
-        );
+        let keys: Vec<_> = self
+            .table
+            .keys()
+            .map(|(_, there)| engine.quote(there))
+            .collect();
         // Before the first entry there was no row; where it was pruned, nobody knows.
-        let rest = match pruned {
-            0 => format!(
-                "FROM {history} AS h WHERE (h.history_kind = '+') <> (COALESCE({before}, '-') = '-')"
-            ),
-            _ => format!(
-                "FROM {history} AS h WHERE {before} IS NOT NULL AND (h.history_kind = '+') <> ({before} = '-')"
-            ),
+        let is_wrong = match pruned {
+            0 => "(h.history_kind = '+') <> (COALESCE(h.koherent_before, '-') = '-')",
+            _ => {
+                "h.koherent_before IS NOT NULL AND (h.history_kind = '+') <> (h.koherent_before = '-')"
+            }
         };
+        let rest = format!(
+            "FROM (SELECT e.*, lag(e.history_kind) OVER (PARTITION BY {} ORDER BY e.history_id) AS koherent_before FROM {history} AS e) AS h \
+             WHERE {is_wrong}",
+            keys.join(", ")
+        );
         let rows = database.rows(&values, &rest)?;
         let what = "the entry does not follow from the one before: entries are missing";
         Ok(rows

@@ -1,5 +1,7 @@
 //! The tables under audit, as `koherent_table` has them.
 
+use std::collections::BTreeMap;
+
 use koherent_diesel::__private::Name;
 use koherent_diesel::{Policy, TrackedColumn, TrackedTable};
 
@@ -20,6 +22,8 @@ pub(crate) struct Audited {
     pub(crate) kept: Vec<(String, String)>,
     /// Columns that are kept out on purpose.
     pub(crate) excluded: Vec<String>,
+    /// Columns that came later, and the last entry that knows nothing of them.
+    pub(crate) since: BTreeMap<String, i64>,
 }
 
 impl Audited {
@@ -76,20 +80,24 @@ pub(crate) fn audited(database: &mut Database, names: &[String]) -> Result<Vec<A
         }
         return Ok(all);
     }
-    let find = |name: &String| {
-        let found = all.iter().find(|audited| audited.full_name() == *name);
-        found.cloned().ok_or_else(|| {
-            let known: Vec<_> = all.iter().map(Audited::full_name).collect();
-            let known = match known.len() {
-                0 => "none is".to_owned(),
-                _ => format!("these are: {}", known.join(", ")),
+    let mut found = Vec::new();
+    for name in names {
+        // As the database has it: `public.samples` is `samples`, where it is.
+        let known =
+            describe(database, name)?.map_or_else(|| name.clone(), |table| table.full_name());
+        let table = all.iter().find(|audited| audited.full_name() == known);
+        found.push(table.cloned().ok_or_else(|| {
+            let others: Vec<_> = all.iter().map(Audited::full_name).collect();
+            let others = match others.len() {
+                0 => "no table is yet".to_owned(),
+                _ => format!("these are: {}", others.join(", ")),
             };
             Failure::new(format!(
-                "`{name}` is not under audit ({known}): put it under audit with `koherent migration generate {name}`, and run the migration"
+                "`{name}` is not under audit ({others}): put it under audit with `koherent migration generate {name}`, and run the migration"
             ))
-        })
-    };
-    names.iter().map(find).collect()
+        })?);
+    }
+    Ok(found)
 }
 
 /// The table under audit of that name.
@@ -116,6 +124,7 @@ pub(crate) fn registered(database: &mut Database) -> Result<Vec<Audited>> {
         "kept_columns",
         "history_columns",
         "excluded_columns",
+        "kept_since",
     ]
     .map(text);
     let rows = database.rows(
@@ -148,6 +157,7 @@ fn read(row: crate::database::Row) -> Audited {
         key,
         kept: kept.into_iter().zip(there).collect(),
         excluded: names(next()),
+        since: serde_json::from_str(&next()).unwrap_or_default(),
     }
 }
 
@@ -155,7 +165,7 @@ fn read(row: crate::database::Row) -> Audited {
 pub(crate) fn live(database: &mut Database, audited: &Audited) -> Result<Table> {
     describe(database, &audited.full_name())?.ok_or_else(|| {
         Failure::new(format!(
-            "the table `{}` does not exist any more: drop its history with `koherent migration` down, or create the table",
+            "the table `{}` does not exist any more: run the down.sql of the migration that put it under audit, or create the table",
             audited.full_name()
         ))
     })

@@ -54,7 +54,9 @@ pub(crate) fn run(
     match output.format(arguments.format) {
         Format::Table => {}
         Format::Csv => {
-            return Err(Failure::new("an entry is shown as table, json or jsonl"));
+            return Err(Failure::new(
+                "`show` has no CSV: use --format table, json or jsonl",
+            ));
         }
         Format::Json => {
             let pretty = serde_json::to_string_pretty(&object).unwrap_or_default();
@@ -88,6 +90,14 @@ pub(crate) fn run(
             (None, _) => (String::new(), text(value)),
         };
         list.push(serde_json::Map::new(), vec![field.clone(), old, new])?;
+    }
+    for (field, value) in &entry.earlier {
+        let cells = vec![
+            format!("{field} (not kept any more)"),
+            String::new(),
+            text(value),
+        ];
+        list.push(serde_json::Map::new(), cells)?;
     }
     list.finish("")?;
     Ok(())

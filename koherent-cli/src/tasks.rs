@@ -1,6 +1,6 @@
 //! `koherent tasks` and `koherent task`: the runs of work, and what they changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use clap::Args;
 use serde_json::{Map, Value};
@@ -12,9 +12,9 @@ use crate::registry::{Audited, audited};
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// At most so many tasks.
+    /// At most this many tasks, 0 for all.
     #[arg(long, short = 'n', default_value_t = 50)]
-    limit: usize,
+    limit: u32,
     /// How to show them.
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -24,9 +24,17 @@ pub(crate) struct ListArguments {
 pub(crate) struct TreeArguments {
     /// The task.
     task: String,
-    /// Show the tree as one JSON object per task, in a list.
-    #[arg(long)]
-    json: bool,
+    /// How to show it: the tree, or its tasks as JSON.
+    #[arg(long, value_enum)]
+    format: Option<TreeFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum TreeFormat {
+    /// A tree, as text.
+    Tree,
+    /// One JSON array.
+    Json,
 }
 
 const COLUMNS: [&str; 12] = [
@@ -165,7 +173,10 @@ pub(crate) fn list(
         database,
         &format!(
             "ORDER BY created_at DESC, task_id DESC LIMIT {}",
-            arguments.limit
+            match arguments.limit {
+                0 => i64::MAX,
+                limit => limit.into(),
+            }
         ),
     )?;
     count(database, &tables, &mut tasks)?;
@@ -212,7 +223,7 @@ pub(crate) fn tree(
     let asked = tasks(database, &format!("WHERE task_id = {id}"))?;
     let asked = asked.first().ok_or_else(|| {
         Failure::new(format!(
-            "nothing was changed here under the task `{}`: `koherent tasks` lists those that changed something",
+            "there is no task `{}` in this database: `koherent tasks` lists those that changed something",
             arguments.task
         ))
     })?;
@@ -225,7 +236,7 @@ pub(crate) fn tree(
         ),
     )?;
     count(database, &tables, &mut all)?;
-    if arguments.json {
+    if arguments.format == Some(TreeFormat::Json) {
         let list: Vec<_> = all
             .iter()
             .map(|task| Value::Object(task.to_json()))
@@ -254,65 +265,81 @@ pub(crate) fn tree(
             tops.push(parent.to_owned());
         }
     }
-    for top in tops {
-        branch(&all, &top, &arguments.task, "", "", &mut Vec::new(), output)?;
+    let mut children: HashMap<&str, Vec<&Task>> = HashMap::new();
+    for task in &all {
+        let parent = task.get("parent_task_id");
+        if parent != task.get("task_id") {
+            children.entry(parent).or_default().push(task);
+        }
+    }
+    let tasks = all.iter().map(|task| (task.get("task_id"), task)).collect();
+    for top in &tops {
+        let tree = Tree {
+            tasks: &tasks,
+            children: &children,
+            asked: &arguments.task,
+        };
+        tree.draw(top, output)?;
     }
     Ok(())
 }
 
-/// Draws a task and what it started.
-fn branch(
-    all: &[Task],
-    id: &str,
-    asked: &str,
-    first: &str,
-    rest: &str,
-    above: &mut Vec<String>,
-    output: &mut Output,
-) -> Result<()> {
-    let mark = if id == asked { " ←" } else { "" };
-    let task = all.iter().find(|task| task.get("task_id") == id);
-    let line = match task {
-        Some(task) if task.count() > 0 => format!(
-            "{first}{id}  {} via {}  {}{mark}",
-            task.get("agent_sub"),
-            task.get("agent_client_id"),
-            task.changes()
-        ),
-        Some(task) => format!(
-            "{first}{id}  {} via {}  no entries{mark}",
+struct Tree<'t> {
+    tasks: &'t HashMap<&'t str, &'t Task>,
+    children: &'t HashMap<&'t str, Vec<&'t Task>>,
+    asked: &'t str,
+}
+
+impl Tree<'_> {
+    /// Draws a task and what it started, however deep that goes.
+    fn draw(&self, top: &str, output: &mut Output) -> Result<()> {
+        /// Deeper ones are not indented any further.
+        const DEEPEST: usize = 24;
+        let mut left = vec![(top, Vec::new(), true)];
+        // A task is not its own ancestor, whatever a token says.
+        let mut drawn = HashSet::new();
+        while let Some((id, above, is_last)) = left.pop() {
+            let depth = above.len();
+            let mut line = String::new();
+            for is_last in above.iter().skip(1).take(DEEPEST) {
+                line.push_str(if *is_last { "    " } else { "│   " });
+            }
+            if depth > DEEPEST {
+                line.push_str(&format!("({depth}) "));
+            }
+            if depth > 0 {
+                line.push_str(if is_last { "└── " } else { "├── " });
+            }
+            line.push_str(&self.told(id));
+            output.line(&line)?;
+            if !drawn.insert(id) {
+                continue;
+            }
+            let children = self.children.get(id).map_or(&[][..], Vec::as_slice);
+            for (at, child) in children.iter().enumerate().rev() {
+                let mut above: Vec<bool> = above.clone();
+                if above.len() <= DEEPEST + 1 {
+                    above.push(is_last);
+                }
+                left.push((child.get("task_id"), above, at + 1 == children.len()));
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&self, id: &str) -> String {
+        let mark = if id == self.asked { " ←" } else { "" };
+        let Some(task) = self.tasks.get(id) else {
+            return format!("{id}  (changed nothing here)");
+        };
+        let changes = match task.count() {
+            0 => "no entries".to_owned(),
+            _ => task.changes(),
+        };
+        format!(
+            "{id}  {} via {}  {changes}{mark}",
             task.get("agent_sub"),
             task.get("agent_client_id")
-        ),
-        None => format!("{first}{id}  (changed nothing here)"),
-    };
-    output.line(&line)?;
-    // A task is not its own ancestor, whatever a token says.
-    if above.iter().any(|other| other == id) {
-        return Ok(());
+        )
     }
-    above.push(id.to_owned());
-    let children: Vec<_> = all
-        .iter()
-        .filter(|task| task.get("parent_task_id") == id && task.get("task_id") != id)
-        .collect();
-    for (at, child) in children.iter().enumerate() {
-        let is_last = at + 1 == children.len();
-        let (here, below) = if is_last {
-            ("└── ", "    ")
-        } else {
-            ("├── ", "│   ")
-        };
-        branch(
-            all,
-            child.get("task_id"),
-            asked,
-            &format!("{rest}{here}"),
-            &format!("{rest}{below}"),
-            above,
-            output,
-        )?;
-    }
-    above.pop();
-    Ok(())
 }

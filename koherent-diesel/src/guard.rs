@@ -187,7 +187,7 @@ pub(crate) fn append_only(event: Event, table: &str) -> String {
 }
 
 /// The row of `koherent_table` that tells of a guarded table, as values of columns; JSON arrays are texts.
-pub(crate) fn registered(table: &TrackedTable, guard: &Guard) -> [(&'static str, String); 9] {
+pub(crate) fn registered(table: &TrackedTable, guard: &Guard) -> [(&'static str, String); 10] {
     let schema = |name: Name| name.schema.unwrap_or_default().to_owned();
     let array = |names: &mut dyn Iterator<Item = &str>| {
         let names: Vec<_> = names.collect();
@@ -212,6 +212,7 @@ pub(crate) fn registered(table: &TrackedTable, guard: &Guard) -> [(&'static str,
             "excluded_columns",
             array(&mut guard.excluded.iter().map(String::as_str)),
         ),
+        ("kept_since", "{}".to_owned()),
     ]
 }
 

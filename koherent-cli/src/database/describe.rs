@@ -15,6 +15,8 @@ pub(crate) struct Table {
     pub(crate) unique: Vec<Vec<(String, Option<String>)>>,
     /// A unique index over expressions; SQLite only.
     pub(crate) unique_expression: Option<String>,
+    /// What keeps it from being put under audit.
+    pub(crate) unfit: Option<&'static str>,
 }
 
 /// A column.
@@ -42,19 +44,49 @@ impl Table {
     }
 }
 
-/// Reads a table: `name` or `schema.name`. `None` where there is none.
+/// Reads a table: `name` or `schema.name`. `None` where there is none. A schema that goes without saying is left out.
 pub(crate) fn describe(database: &mut Database, name: &str) -> Result<Option<Table>> {
-    let (schema, table) = match name.split_once('.') {
-        Some((schema, table)) => (Some(schema), table),
-        None => (None, name),
+    let whole = read(database, None, name)?;
+    let Some((schema, table)) = name.split_once('.').filter(|_| whole.columns.is_empty()) else {
+        return Ok((!whole.columns.is_empty()).then_some(whole));
     };
     let engine = database.engine();
-    let found = match engine {
-        Engine::Sqlite => sqlite(database, schema, table)?,
-        Engine::Postgres => postgres(database, schema, table)?,
-        Engine::Mysql => mysql(database, schema, table)?,
+    let is_usual = match engine {
+        Engine::Sqlite if schema.eq_ignore_ascii_case("main") => true,
+        Engine::Sqlite => {
+            let attached = format!(
+                "FROM pragma_database_list WHERE name = {}",
+                engine.literal(schema)
+            );
+            if database.number("count(*)", &attached)? == 0 {
+                return Ok(None);
+            }
+            false
+        }
+        Engine::Postgres => {
+            let relation = |schema| engine.literal(&engine.quote_table(schema, table));
+            let same = format!(
+                "(to_regclass({}) = to_regclass({}))::int",
+                relation(None),
+                relation(Some(schema))
+            );
+            database.number(&same, "")? == 1
+        }
+        Engine::Mysql => {
+            let same = format!("IF(DATABASE() = {}, 1, 0)", engine.literal(schema));
+            database.number(&same, "")? == 1
+        }
     };
+    let found = read(database, Some(schema).filter(|_| !is_usual), table)?;
     Ok((!found.columns.is_empty()).then_some(found))
+}
+
+fn read(database: &mut Database, schema: Option<&str>, table: &str) -> Result<Table> {
+    match database.engine() {
+        Engine::Sqlite => sqlite(database, schema, table),
+        Engine::Postgres => postgres(database, schema, table),
+        Engine::Mysql => mysql(database, schema, table),
+    }
 }
 
 fn strings<const N: usize>(values: [&str; N]) -> Vec<String> {
@@ -123,6 +155,13 @@ fn sqlite(database: &mut Database, schema: Option<&str>, table: &str) -> Result<
             of(&name)
         ),
     )?;
+    let replaces = database.number(
+        "count(*)",
+        &format!(
+            "FROM {schema_table} WHERE name = {} AND type = 'table' AND replace(replace(replace(sql, char(10), ''), char(9), ''), ' ', '') LIKE '%ONCONFLICTREPLACE%'",
+            engine.literal(&name)
+        ),
+    )? > 0;
     let mut unique = Vec::new();
     let mut unique_expression = None;
     for index in firsts(indexes) {
@@ -152,6 +191,9 @@ fn sqlite(database: &mut Database, schema: Option<&str>, table: &str) -> Result<
         key: firsts(key),
         unique,
         unique_expression,
+        unfit: replaces.then_some(
+            "declares a constraint ON CONFLICT REPLACE, which deletes rows that leave no history: take that away first",
+        ),
     })
 }
 
@@ -195,6 +237,7 @@ fn postgres(database: &mut Database, schema: Option<&str>, table: &str) -> Resul
         key: firsts(key),
         unique: Vec::new(),
         unique_expression: None,
+        unfit: None,
     })
 }
 
@@ -224,6 +267,10 @@ fn mysql(database: &mut Database, schema: Option<&str>, table: &str) -> Result<T
         ]),
         &format!("FROM information_schema.columns WHERE {of} ORDER BY ordinal_position"),
     )?;
+    let partitions = database.number(
+        "count(*)",
+        &format!("FROM information_schema.partitions WHERE {of} AND partition_name IS NOT NULL"),
+    )?;
     let key = database.rows(
         &strings(["CAST(column_name AS CHAR)"]),
         &format!(
@@ -237,6 +284,9 @@ fn mysql(database: &mut Database, schema: Option<&str>, table: &str) -> Result<T
         key: firsts(key),
         unique: Vec::new(),
         unique_expression: None,
+        unfit: (partitions > 0).then_some(
+            "is partitioned: no other table can refer to it then, so TRUNCATE could not be refused, and partitions go without a trigger",
+        ),
     })
 }
 

@@ -3,7 +3,7 @@
 mod describe;
 
 use diesel::connection::SimpleConnection as _;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Binary, Text};
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection};
 use diesel_async::{
     AsyncConnection as _, AsyncMigrationHarness, AsyncMysqlConnection, AsyncPgConnection,
@@ -44,6 +44,13 @@ struct Line {
     line: String,
 }
 
+/// The same, where the database has texts that are none.
+#[derive(QueryableByName)]
+struct Bytes {
+    #[diesel(sql_type = Binary)]
+    line: Vec<u8>,
+}
+
 impl Database {
     /// Connects to `sqlite://FILE` (or a plain path), `postgres://…` or `mysql://…`.
     pub(crate) fn connect(url: &str) -> Result<Self> {
@@ -55,7 +62,7 @@ impl Database {
         let failed = |error: diesel::ConnectionError| {
             Failure::new(format!(
                 "cannot connect to {}: {error}; is the server running, and is --database-url (or DATABASE_URL) right?",
-                without_password(url)
+                without_password(url),
             ))
         };
         let connection = match url.split_once(':') {
@@ -76,9 +83,24 @@ impl Database {
             _ => {
                 let path = url.strip_prefix("sqlite:").unwrap_or(url);
                 let path = path.strip_prefix("//").unwrap_or(path);
+                if path.is_empty() {
+                    return Err(Failure::new(
+                        "--database-url (or DATABASE_URL) is empty: it is sqlite://FILE, postgres://… or mysql://…",
+                    ));
+                }
+                if path == ":memory:" {
+                    return Err(Failure::new(
+                        "a database in memory is gone with its program: give a file with --database-url",
+                    ));
+                }
+                let shown = if path.contains("password") {
+                    "…"
+                } else {
+                    path
+                };
                 if !std::path::Path::new(path).is_file() {
                     return Err(Failure::new(format!(
-                        "there is no database `{path}`: set --database-url (or DATABASE_URL) to one, or run the application's migrations first"
+                        "there is no database `{shown}`: set --database-url (or DATABASE_URL) to one, or run the application's migrations first"
                     )));
                 }
                 let mut connection = SqliteConnection::establish(path).map_err(failed)?;
@@ -144,7 +166,7 @@ impl Database {
         // Functions take a hundred values or so, and a row may have more.
         let line = match self.engine() {
             Engine::Sqlite => format!(
-                "'[' || {} || ']'",
+                "CAST('[' || {} || ']' AS BLOB)",
                 each(|value| format!("json_quote({value})"), " || ',' || ")
             ),
             Engine::Postgres => format!(
@@ -156,7 +178,15 @@ impl Database {
         let sql = format!("SELECT {line} AS line {rest}");
         let query = diesel::sql_query(sql);
         let lines: Vec<Line> = match &mut self.connection {
-            Connection::Sqlite(connection) => query.load(connection)?,
+            Connection::Sqlite(connection) => {
+                let lines: Vec<Bytes> = query.load(connection)?;
+                lines
+                    .iter()
+                    .map(|line| Line {
+                        line: String::from_utf8_lossy(&line.line).into_owned(),
+                    })
+                    .collect()
+            }
             Connection::Postgres(connection) => self
                 .runtime
                 .block_on(diesel_async::RunQueryDsl::load(query, &mut **connection))?,
@@ -199,10 +229,31 @@ impl Database {
         }
     }
 
+    /// The same, and again where others were in the way.
+    pub(crate) fn transaction_with_retry<T>(
+        &mut self,
+        mut body: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        const ATTEMPTS: u32 = 20;
+        for _ in 1..ATTEMPTS {
+            match self.transaction(&mut body) {
+                Err(failure) if failure.is_retryable => {}
+                result => return result,
+            }
+        }
+        self.transaction(&mut body).map_err(|failure| {
+            Failure::new(format!(
+                "{failure}: another session is in the way; run it again, it goes on where it was"
+            ))
+        })
+    }
+
     /// Runs Koherent's own migrations, and says which.
     pub(crate) fn set_up(self) -> Result<Vec<String>> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Failure::new(format!("Koherent's tables could not be created: {error}"))
+            Failure::new(format!(
+                "Koherent's tables could not be created: {error}: connect as the owner of the schema, or grant CREATE on it"
+            ))
         };
         let names = |done: Vec<diesel::migration::MigrationVersion<'_>>| {
             done.iter().map(ToString::to_string).collect()
@@ -253,16 +304,18 @@ fn read(line: &str) -> Result<Row> {
     Ok(values.into_iter().map(text).collect())
 }
 
+/// An address without its password, and without its options, which may hold one too.
 fn without_password(url: &str) -> String {
-    match url
-        .split_once("://")
-        .map(|(scheme, rest)| (scheme, rest.split_once('@')))
-    {
-        Some((scheme, Some((user, rest)))) => {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "the database".to_owned();
+    };
+    let rest = rest.split('?').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((user, place)) => {
             let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{rest}")
+            format!("{scheme}://{user}@{place}")
         }
-        _ => url.to_owned(),
+        None => format!("{scheme}://{rest}"),
     }
 }
 
@@ -382,6 +435,26 @@ impl Engine {
             Self::Sqlite => diesel::sqlite::Sqlite::holds(base, history),
             Self::Postgres => diesel::pg::Pg::holds(base, history),
             Self::Mysql => diesel::mysql::Mysql::holds(base, history),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn addresses_are_shown_without_their_passwords() {
+        for (url, shown) in [
+            (
+                "postgres://ann:s3:c@ret@db:5432/lab",
+                "postgres://ann@db:5432/lab",
+            ),
+            ("postgres://db/lab?password=s3cret", "postgres://db/lab"),
+            ("mysql://ann@db/lab", "mysql://ann@db/lab"),
+            ("mysql:ann:s3cret", "the database"),
+        ] {
+            assert_eq!(without_password(url), shown);
         }
     }
 }

@@ -108,8 +108,8 @@ fn failures_are_one_line_with_what_to_do() {
         );
         database.audit(&["samples", "--exclude", "history_user"]);
         assert_eq!(
-            database.koherent(&["log", "--table", "names"]).failure(),
-            "`names` is not under audit (these are: samples): put it under audit with `koherent migration generate names`, and run the migration"
+            database.koherent(&["log", "--table", "tags"]).failure(),
+            "`tags` is not under audit (these are: samples): put it under audit with `koherent migration generate tags`, and run the migration"
         );
         let file = database.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -206,11 +206,13 @@ fn tasks_and_their_trees() {
              └── orphan  agent-9 via robot  samples +1\n"
         );
         assert!(tree.contains("parent_task_id: root\n"), "{tree}");
-        let json = database.koherent(&["task", "leaf", "--json"]).json();
+        let json = database
+            .koherent(&["task", "leaf", "--format", "json"])
+            .json();
         assert_eq!(json.len(), 4);
         assert_eq!(
             database.koherent(&["task", "nobody"]).failure(),
-            "nothing was changed here under the task `nobody`: `koherent tasks` lists those that changed something"
+            "there is no task `nobody` in this database: `koherent tasks` lists those that changed something"
         );
     }
 }

@@ -11,4 +11,5 @@ mod failures;
 mod grants;
 mod history;
 mod migrations;
+mod odd;
 mod reconcile;

@@ -106,7 +106,7 @@ fn every_type_of_column() {
             let reconciled = database.koherent(&["reconcile", "--format", "table"]).ok();
             assert_eq!(
                 reconciled,
-                "1 rows of 1 tables are what their histories say\n"
+                "compared 1 rows of everything: each is what its history says\n"
             );
             database.sql("DELETE FROM everything");
             database.koherent(&["reconcile"]).ok();
@@ -155,8 +155,8 @@ fn histories_follow_their_tables() {
             // Triggers that name a column are in the way of dropping it on SQLite: they are dropped with it.
             let unguard = engine.pick(
                 "DROP TRIGGER IF EXISTS koherent_guard_samples_insert; DROP TRIGGER IF EXISTS koherent_guard_samples_update;
-                 DROP TRIGGER IF EXISTS koherent_guard_samples_delete; DROP TRIGGER IF EXISTS koherent_guard_samples_before_insert;
-                 DROP TRIGGER IF EXISTS koherent_guard_samples_before_update;",
+                 DROP TRIGGER IF EXISTS koherent_guard_samples_delete; DROP TRIGGER IF EXISTS koherent_remember_samples_insert;
+                 DROP TRIGGER IF EXISTS koherent_remember_samples_update;",
                 "",
                 // The key is about to change its type.
                 "DROP TABLE koherent_keeps_samples;",

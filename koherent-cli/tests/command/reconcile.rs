@@ -15,7 +15,10 @@ fn each_row_that_was_changed_around_the_audit_is_found() {
         ));
         database.sql("DELETE FROM samples WHERE id >= 990");
         let said = database.koherent(&["reconcile", "--format", "table"]).ok();
-        assert_eq!(said, "990 rows of 1 tables are what their histories say\n");
+        assert_eq!(
+            said,
+            "compared 990 rows of samples: each is what its history says\n"
+        );
 
         let drop = engine.pick(
             "DROP TRIGGER koherent_guard_samples_insert; DROP TRIGGER koherent_guard_samples_update; DROP TRIGGER koherent_guard_samples_delete;",
@@ -76,7 +79,7 @@ fn each_row_that_was_changed_around_the_audit_is_found() {
         let found = said.json();
         let keys: BTreeSet<_> = found
             .iter()
-            .map(|finding| finding["key"].as_str().unwrap().to_owned())
+            .map(|finding| finding["key"][0].as_str().unwrap().to_owned())
             .collect();
         assert_eq!(keys, expected);
         assert_eq!(found.len(), expected.len(), "each once");
@@ -125,9 +128,9 @@ fn gaps_are_found() {
         database.sql("INSERT INTO samples (id, name) VALUES (2, 'b again')");
         database.koherent(&["reconcile"]).ok();
         let unprotect = engine.pick(
-            "DROP TRIGGER koherent_samples_history_delete",
+            "DROP TRIGGER koherent_append_only_samples_history_delete",
             "DROP TRIGGER koherent_append_only ON samples_history",
-            "DROP TRIGGER koherent_samples_history_delete",
+            "DROP TRIGGER koherent_append_only_samples_history_delete",
         );
         database.sql(unprotect);
         let check = database.koherent(&["check", "--format", "table"]);
@@ -144,7 +147,7 @@ fn gaps_are_found() {
         let found = database.koherent(&["reconcile"]).json();
         let keys: Vec<_> = found
             .iter()
-            .map(|finding| finding["key"].as_str().unwrap())
+            .map(|finding| finding["key"][0].as_str().unwrap())
             .collect();
         assert_eq!(keys, ["1", "2"], "{found:?}");
         for finding in &found {

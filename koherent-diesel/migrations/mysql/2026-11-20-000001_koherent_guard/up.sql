@@ -11,6 +11,8 @@ CREATE TABLE koherent_table (
     kept_columns TEXT CHARACTER SET utf8mb4 NOT NULL,
     history_columns TEXT CHARACTER SET utf8mb4 NOT NULL,
     excluded_columns TEXT CHARACTER SET utf8mb4 NOT NULL,
+    -- Columns that came later: the last entry that knows nothing of them.
+    kept_since TEXT CHARACTER SET utf8mb4 NOT NULL,
     PRIMARY KEY (tracked_schema, tracked_table)
 ) ENGINE = InnoDB;
 

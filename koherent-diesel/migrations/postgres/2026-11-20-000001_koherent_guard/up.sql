@@ -11,6 +11,8 @@ CREATE TABLE koherent_table (
     kept_columns json NOT NULL,
     history_columns json NOT NULL,
     excluded_columns json NOT NULL,
+    -- Columns that came later: the last entry that knows nothing of them.
+    kept_since json NOT NULL,
     PRIMARY KEY (tracked_schema, tracked_table)
 );
 

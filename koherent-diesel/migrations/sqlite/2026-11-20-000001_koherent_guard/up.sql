@@ -11,6 +11,8 @@ CREATE TABLE koherent_table (
     kept_columns TEXT NOT NULL,
     history_columns TEXT NOT NULL,
     excluded_columns TEXT NOT NULL,
+    -- Columns that came later: the last entry that knows nothing of them.
+    kept_since TEXT NOT NULL,
     PRIMARY KEY (tracked_schema, tracked_table)
 ) WITHOUT ROWID;
 

@@ -18,20 +18,26 @@ CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "samp
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "samples"
     REFERENCING NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.insert', true) = 'samples' THEN set_config('koherent.insert', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true)
+        WHEN 'samples ' || statement_timestamp() THEN set_config('koherent.insert', 'used ' || 'samples ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'samples ' || statement_timestamp() THEN set_config('koherent.insert', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'samples_history', '{"id"}', '{"id","name","note","owner","mass","metadata","created_at"}', '{"id","name","note","owner","mass","metadata","created_at"}');
 CREATE TRIGGER koherent_guard_update AFTER UPDATE ON "samples"
     REFERENCING OLD TABLE AS koherent_old NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.update', true) = 'samples' THEN set_config('koherent.update', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true)
+        WHEN 'samples ' || statement_timestamp() THEN set_config('koherent.update', 'used ' || 'samples ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'samples ' || statement_timestamp() THEN set_config('koherent.update', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'samples_history', '{"id"}', '{"id","name","note","owner","mass","metadata","created_at"}', '{"id","name","note","owner","mass","metadata","created_at"}');
 CREATE TRIGGER koherent_guard_delete AFTER DELETE ON "samples"
     REFERENCING OLD TABLE AS koherent_old
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.delete', true) = 'samples' THEN set_config('koherent.delete', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true)
+        WHEN 'samples ' || statement_timestamp() THEN set_config('koherent.delete', 'used ' || 'samples ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'samples ' || statement_timestamp() THEN set_config('koherent.delete', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'samples_history', '{"id"}', '{"id","name","note","owner","mass","metadata","created_at"}', '{"id","name","note","owner","mass","metadata","created_at"}');
 CREATE TRIGGER koherent_guard_truncate BEFORE TRUNCATE ON "samples"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_guard('refuse', '', 'samples_history', '{"id"}', '{"id","name","note","owner","mass","metadata","created_at"}', '{"id","name","note","owner","mass","metadata","created_at"}');
 DELETE FROM koherent_table WHERE tracked_schema = '' AND tracked_table = 'samples';
-INSERT INTO koherent_table (tracked_schema, tracked_table, history_schema, history_table, policy, key_columns, kept_columns, history_columns, excluded_columns) VALUES ('', 'samples', '', 'samples_history', 'refuse', '["id"]', '["id","name","note","owner","mass","metadata","created_at"]', '["id","name","note","owner","mass","metadata","created_at"]', '["storage_code"]');
+INSERT INTO koherent_table (tracked_schema, tracked_table, history_schema, history_table, policy, key_columns, kept_columns, history_columns, excluded_columns, kept_since) VALUES ('', 'samples', '', 'samples_history', 'refuse', '["id"]', '["id","name","note","owner","mass","metadata","created_at"]', '["id","name","note","owner","mass","metadata","created_at"]', '["storage_code"]', '{}');
 -- measurements is under audit: each change leaves a row in measurements_history.
 CREATE TABLE "measurements_history" AS SELECT "id" AS "id", "sample_id" AS "sample_id", "kind" AS "kind", "value" AS "value", "unit" AS "unit" FROM "measurements" WITH NO DATA;
 ALTER TABLE "measurements_history" ADD COLUMN history_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, ALTER COLUMN "id" SET NOT NULL,
@@ -52,20 +58,26 @@ CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "meas
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "measurements"
     REFERENCING NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.insert', true) = 'measurements' THEN set_config('koherent.insert', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true)
+        WHEN 'measurements ' || statement_timestamp() THEN set_config('koherent.insert', 'used ' || 'measurements ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'measurements ' || statement_timestamp() THEN set_config('koherent.insert', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'measurements_history', '{"id"}', '{"id","sample_id","kind","value","unit"}', '{"id","sample_id","kind","value","unit"}');
 CREATE TRIGGER koherent_guard_update AFTER UPDATE ON "measurements"
     REFERENCING OLD TABLE AS koherent_old NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.update', true) = 'measurements' THEN set_config('koherent.update', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true)
+        WHEN 'measurements ' || statement_timestamp() THEN set_config('koherent.update', 'used ' || 'measurements ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'measurements ' || statement_timestamp() THEN set_config('koherent.update', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'measurements_history', '{"id"}', '{"id","sample_id","kind","value","unit"}', '{"id","sample_id","kind","value","unit"}');
 CREATE TRIGGER koherent_guard_delete AFTER DELETE ON "measurements"
     REFERENCING OLD TABLE AS koherent_old
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.delete', true) = 'measurements' THEN set_config('koherent.delete', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true)
+        WHEN 'measurements ' || statement_timestamp() THEN set_config('koherent.delete', 'used ' || 'measurements ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'measurements ' || statement_timestamp() THEN set_config('koherent.delete', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'measurements_history', '{"id"}', '{"id","sample_id","kind","value","unit"}', '{"id","sample_id","kind","value","unit"}');
 CREATE TRIGGER koherent_guard_truncate BEFORE TRUNCATE ON "measurements"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_guard('refuse', '', 'measurements_history', '{"id"}', '{"id","sample_id","kind","value","unit"}', '{"id","sample_id","kind","value","unit"}');
 DELETE FROM koherent_table WHERE tracked_schema = '' AND tracked_table = 'measurements';
-INSERT INTO koherent_table (tracked_schema, tracked_table, history_schema, history_table, policy, key_columns, kept_columns, history_columns, excluded_columns) VALUES ('', 'measurements', '', 'measurements_history', 'refuse', '["id"]', '["id","sample_id","kind","value","unit"]', '["id","sample_id","kind","value","unit"]', '[]');
+INSERT INTO koherent_table (tracked_schema, tracked_table, history_schema, history_table, policy, key_columns, kept_columns, history_columns, excluded_columns, kept_since) VALUES ('', 'measurements', '', 'measurements_history', 'refuse', '["id"]', '["id","sample_id","kind","value","unit"]', '["id","sample_id","kind","value","unit"]', '[]', '{}');
 -- tags is under audit: each change leaves a row in tags_history.
 CREATE TABLE "tags_history" AS SELECT "id" AS "id", "label" AS "label" FROM "tags" WITH NO DATA;
 ALTER TABLE "tags_history" ADD COLUMN history_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, ALTER COLUMN "id" SET NOT NULL,
@@ -86,20 +98,26 @@ CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "tags
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "tags"
     REFERENCING NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.insert', true) = 'tags' THEN set_config('koherent.insert', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true)
+        WHEN 'tags ' || statement_timestamp() THEN set_config('koherent.insert', 'used ' || 'tags ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'tags ' || statement_timestamp() THEN set_config('koherent.insert', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'tags_history', '{"id"}', '{"id","label"}', '{"id","label"}');
 CREATE TRIGGER koherent_guard_update AFTER UPDATE ON "tags"
     REFERENCING OLD TABLE AS koherent_old NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.update', true) = 'tags' THEN set_config('koherent.update', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true)
+        WHEN 'tags ' || statement_timestamp() THEN set_config('koherent.update', 'used ' || 'tags ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'tags ' || statement_timestamp() THEN set_config('koherent.update', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'tags_history', '{"id"}', '{"id","label"}', '{"id","label"}');
 CREATE TRIGGER koherent_guard_delete AFTER DELETE ON "tags"
     REFERENCING OLD TABLE AS koherent_old
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.delete', true) = 'tags' THEN set_config('koherent.delete', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true)
+        WHEN 'tags ' || statement_timestamp() THEN set_config('koherent.delete', 'used ' || 'tags ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'tags ' || statement_timestamp() THEN set_config('koherent.delete', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'tags_history', '{"id"}', '{"id","label"}', '{"id","label"}');
 CREATE TRIGGER koherent_guard_truncate BEFORE TRUNCATE ON "tags"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_guard('refuse', '', 'tags_history', '{"id"}', '{"id","label"}', '{"id","label"}');
 DELETE FROM koherent_table WHERE tracked_schema = '' AND tracked_table = 'tags';
-INSERT INTO koherent_table (tracked_schema, tracked_table, history_schema, history_table, policy, key_columns, kept_columns, history_columns, excluded_columns) VALUES ('', 'tags', '', 'tags_history', 'refuse', '["id"]', '["id","label"]', '["id","label"]', '[]');
+INSERT INTO koherent_table (tracked_schema, tracked_table, history_schema, history_table, policy, key_columns, kept_columns, history_columns, excluded_columns, kept_since) VALUES ('', 'tags', '', 'tags_history', 'refuse', '["id"]', '["id","label"]', '["id","label"]', '[]', '{}');
 -- sample_tags is under audit: each change leaves a row in sample_tags_history.
 CREATE TABLE "sample_tags_history" AS SELECT "sample_id" AS "sample_id", "tag_id" AS "tag_id" FROM "sample_tags" WITH NO DATA;
 ALTER TABLE "sample_tags_history" ADD COLUMN history_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, ALTER COLUMN "sample_id" SET NOT NULL, ALTER COLUMN "tag_id" SET NOT NULL,
@@ -120,17 +138,23 @@ CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "samp
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "sample_tags"
     REFERENCING NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.insert', true) = 'sample_tags' THEN set_config('koherent.insert', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true)
+        WHEN 'sample_tags ' || statement_timestamp() THEN set_config('koherent.insert', 'used ' || 'sample_tags ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'sample_tags ' || statement_timestamp() THEN set_config('koherent.insert', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'sample_tags_history', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}');
 CREATE TRIGGER koherent_guard_update AFTER UPDATE ON "sample_tags"
     REFERENCING OLD TABLE AS koherent_old NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.update', true) = 'sample_tags' THEN set_config('koherent.update', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true)
+        WHEN 'sample_tags ' || statement_timestamp() THEN set_config('koherent.update', 'used ' || 'sample_tags ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'sample_tags ' || statement_timestamp() THEN set_config('koherent.update', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'sample_tags_history', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}');
 CREATE TRIGGER koherent_guard_delete AFTER DELETE ON "sample_tags"
     REFERENCING OLD TABLE AS koherent_old
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE WHEN current_setting('koherent.delete', true) = 'sample_tags' THEN set_config('koherent.delete', '', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true)
+        WHEN 'sample_tags ' || statement_timestamp() THEN set_config('koherent.delete', 'used ' || 'sample_tags ' || statement_timestamp(), true) = ''
+        WHEN 'used ' || 'sample_tags ' || statement_timestamp() THEN set_config('koherent.delete', 'twice', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'sample_tags_history', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}');
 CREATE TRIGGER koherent_guard_truncate BEFORE TRUNCATE ON "sample_tags"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_guard('refuse', '', 'sample_tags_history', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}');
 DELETE FROM koherent_table WHERE tracked_schema = '' AND tracked_table = 'sample_tags';
-INSERT INTO koherent_table (tracked_schema, tracked_table, history_schema, history_table, policy, key_columns, kept_columns, history_columns, excluded_columns) VALUES ('', 'sample_tags', '', 'sample_tags_history', 'refuse', '["sample_id","tag_id"]', '["sample_id","tag_id"]', '["sample_id","tag_id"]', '[]');
+INSERT INTO koherent_table (tracked_schema, tracked_table, history_schema, history_table, policy, key_columns, kept_columns, history_columns, excluded_columns, kept_since) VALUES ('', 'sample_tags', '', 'sample_tags_history', 'refuse', '["sample_id","tag_id"]', '["sample_id","tag_id"]', '["sample_id","tag_id"]', '[]', '{}');
