@@ -50,7 +50,11 @@ enum Command {
     /// Create Koherent's own tables, where they are not there yet.
     ///
     /// Applications that run `koherent_diesel::MIGRATIONS` do that themselves.
-    Setup,
+    Setup {
+        /// Say which migrations would be run, and run none.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Write migrations for tables under audit.
     #[command(subcommand)]
     Migration(MigrationCommand),
@@ -147,11 +151,12 @@ fn run(cli: &Cli, output: &mut Output) -> Result<bool> {
     match &cli.command {
         Command::Check(arguments) => return check::run(database, arguments, output),
         Command::Reconcile(arguments) => return reconcile::run(database, arguments, output),
-        Command::Setup => {
-            let done = Database::connect(url)?.set_up()?;
+        Command::Setup { dry_run } => {
+            let done = Database::connect(url)?.set_up(*dry_run)?;
+            let verb = if *dry_run { "would run" } else { "ran" };
             output.line(&match done.len() {
                 0 => "nothing to do: Koherent's tables are there".to_owned(),
-                _ => format!("ran the migrations {}", done.join(", ")),
+                _ => format!("{verb} the migrations {}", done.join(", ")),
             })?;
         }
         Command::Migration(MigrationCommand::Generate(arguments)) => {

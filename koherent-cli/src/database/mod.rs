@@ -9,7 +9,7 @@ use diesel_async::{
     AsyncConnection as _, AsyncMigrationHarness, AsyncMysqlConnection, AsyncPgConnection,
     SimpleAsyncConnection as _,
 };
-use diesel_migrations::MigrationHarness as _;
+use diesel_migrations::MigrationHarness;
 use koherent_diesel::{Difference, Guard, TrackedTable};
 use tokio::runtime::Runtime;
 
@@ -248,30 +248,16 @@ impl Database {
         })
     }
 
-    /// Runs Koherent's own migrations, and says which.
-    pub(crate) fn set_up(self) -> Result<Vec<String>> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Failure::new(format!(
-                "Koherent's tables could not be created: {error}: connect as the owner of the schema, or grant CREATE on it"
-            ))
-        };
-        let names = |done: Vec<diesel::migration::MigrationVersion<'_>>| {
-            done.iter().map(ToString::to_string).collect()
-        };
-        let migrations = koherent_diesel::MIGRATIONS;
+    /// Runs Koherent's own migrations, and says which; or says which it would run.
+    pub(crate) fn set_up(self, dry_run: bool) -> Result<Vec<String>> {
         match self.connection {
-            Connection::Sqlite(mut connection) => connection
-                .run_pending_migrations(migrations)
-                .map(names)
-                .map_err(failed),
-            Connection::Postgres(connection) => AsyncMigrationHarness::new(*connection)
-                .run_pending_migrations(migrations)
-                .map(names)
-                .map_err(failed),
-            Connection::Mysql(connection) => AsyncMigrationHarness::new(connection)
-                .run_pending_migrations(migrations)
-                .map(names)
-                .map_err(failed),
+            Connection::Sqlite(mut connection) => run_migrations(&mut connection, dry_run),
+            Connection::Postgres(connection) => {
+                run_migrations(&mut AsyncMigrationHarness::new(*connection), dry_run)
+            }
+            Connection::Mysql(connection) => {
+                run_migrations(&mut AsyncMigrationHarness::new(connection), dry_run)
+            }
         }
     }
 
@@ -290,6 +276,29 @@ impl Database {
         };
         Ok(differences?)
     }
+}
+
+fn run_migrations<DB: koherent_diesel::Engine>(
+    harness: &mut impl MigrationHarness<DB>,
+    dry_run: bool,
+) -> Result<Vec<String>> {
+    let migrations = koherent_diesel::MIGRATIONS;
+    let versions = if dry_run {
+        let pending = harness.pending_migrations(migrations);
+        pending.map(|pending| {
+            let versions = pending.iter();
+            let versions = versions.map(|migration| migration.name().version().to_string());
+            versions.collect()
+        })
+    } else {
+        let done = harness.run_pending_migrations(migrations);
+        done.map(|done| done.iter().map(ToString::to_string).collect())
+    };
+    versions.map_err(|error| {
+        Failure::new(format!(
+            "Koherent's tables could not be created: {error}: connect as the owner of the schema, or grant CREATE on it"
+        ))
+    })
 }
 
 /// Reads a JSON array of texts, numbers and nulls.

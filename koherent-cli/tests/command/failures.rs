@@ -59,6 +59,10 @@ fn failures_are_one_line_with_what_to_do() {
                 "Koherent's own tables are not in this database: run `koherent setup`, or `koherent_diesel::MIGRATIONS` in the application"
             );
         }
+        assert_eq!(
+            database.koherent(&["setup", "--dry-run"]).ok(),
+            "would run the migrations 20261120000000, 20261120000001\n"
+        );
         let database = Database::new(engine);
         assert_eq!(
             database.koherent(&["setup"]).ok(),
