@@ -1,11 +1,13 @@
 //! Writing an audited statement down: the change, the task and the history in one.
 
+use diesel::pg::Pg;
 use koherent_core::ChangeKind;
 
 use super::guard;
 use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use crate::change::{Audit, Change, may_change_key};
+use crate::engine::Engine as _;
 use crate::guard::Event;
 use crate::prepared::{Kind as Kept, is_kept};
 use crate::record::Recorder;
@@ -330,7 +332,11 @@ impl Composer<'_> {
         }
         sql.push(" FROM k_new WHERE (SELECT CASE WHEN ");
         self.arm(&mut sql, armed);
-        sql.push(" THEN changed = recorded OR koherent_history_incomplete(changed, recorded) END FROM (SELECT (SELECT count(*) FROM ")
+        sql.push(
+            " THEN CASE WHEN changed = recorded OR koherent_history_incomplete(changed, recorded) THEN ",
+        );
+        disarm(&mut sql, armed);
+        sql.push(" END END FROM (SELECT (SELECT count(*) FROM ")
             .push(to_be_recorded)
             .push(") AS changed, (SELECT count(*) FROM k_hist) AS recorded) AS k_counts)");
         sql
@@ -339,17 +345,31 @@ impl Composer<'_> {
     /// Arms the guard of the table for this statement, and says whose it is: triggers that the statement fires run at its
     /// end. Nothing else has the same time of begin, so nothing else is taken for a part of it.
     fn arm(&self, sql: &mut Sql, armed: &[Event]) {
-        let value = guard::armed(self.table);
+        let name = Pg::literal(self.table.name.table);
         for event in armed {
             sql.push("set_config('")
                 .push(guard::setting(*event))
                 .push("', ")
-                .push(&value)
+                .push(&name)
                 .push(", true) IS NOT NULL AND ");
         }
         sql.push("set_config('koherent.statement', statement_timestamp()::text || ' ' || ")
             .bind(Some(said(&self.stamped, None)))
             .push(", true) IS NOT NULL");
+    }
+}
+
+/// Takes the arms away, once the counts have made the change run to its end: its guard has asked for them by then, if there
+/// is one.
+fn disarm(sql: &mut Sql, armed: &[Event]) {
+    for (at, event) in armed.iter().enumerate() {
+        sql.push(if at > 0 {
+            " AND set_config('"
+        } else {
+            "set_config('"
+        })
+        .push(guard::setting(*event))
+        .push("', '', true) IS NOT NULL");
     }
 }
 

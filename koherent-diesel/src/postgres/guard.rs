@@ -26,24 +26,26 @@ pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
             }
             Event::Delete => "\n    REFERENCING OLD TABLE AS koherent_old",
         });
-        // Nested statements are nobody's who armed it. What is armed is armed for the statement that armed it, once: a
-        // function that it calls may change the table as well. The condition is evaluated without a call of the function, so
-        // that an audited statement does not pay for one.
+        // Nested statements are nobody's who armed it. What is armed is armed once: a function that the statement calls may
+        // change the table as well. The condition is evaluated without a call of the function, so that an audited statement
+        // does not pay for one; and it is short, because it is read anew for each statement.
         let setting = setting(event);
-        let armed = armed(table);
+        let armed = Pg::literal(table.name.table);
+        let used = Pg::literal(&format!("used {}", table.name.table));
+        let twice = Pg::literal(&format!("{} {statement}", table.name.table));
         sql.push("\n    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('")
             .push(setting)
-            .push("', true)\n        WHEN ")
+            .push("', true) WHEN ")
             .push(&armed)
             .push(" THEN set_config('")
             .push(setting)
-            .push("', 'used ' || ")
-            .push(&armed)
-            .push(", true) = ''\n        WHEN 'used ' || ")
-            .push(&armed)
-            .push(" THEN set_config('")
-            .push(setting)
-            .push("', 'twice', true) <> '' ELSE true END)\n    EXECUTE FUNCTION koherent_guard(");
+            .push("', ")
+            .push(&used)
+            .push(", true) = '' WHEN ")
+            .push(&used)
+            .push(" THEN set_config('koherent.twice', ")
+            .push(&twice)
+            .push(", true) <> '' ELSE true END)\n    EXECUTE FUNCTION koherent_guard(");
         push_arguments(&mut sql, table, guard);
         sql.push(");\n");
     }
@@ -93,12 +95,6 @@ pub(super) fn append_only_parts() -> Vec<String> {
 
 fn trigger(event: Event) -> String {
     format!("koherent_guard_{}", event.lower())
-}
-
-/// What the setting is while the guard is armed: nothing else has the same time of begin.
-pub(super) fn armed(table: &TrackedTable) -> String {
-    let name = Pg::literal(&format!("{} ", table.name.table));
-    format!("{name} || statement_timestamp()")
 }
 
 /// The setting that arms a guard for one statement.

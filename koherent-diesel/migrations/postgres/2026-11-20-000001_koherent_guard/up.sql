@@ -118,7 +118,7 @@ BEGIN
         touched := (SELECT count(*) FROM koherent_old);
     END IF;
     -- Something that the audited statement calls has used its arms: whose rows are whose, nobody knows.
-    IF is_part AND current_setting('koherent.' || lower(TG_OP), true) = 'twice' THEN
+    IF is_part AND current_setting('koherent.twice', true) = TG_TABLE_NAME || ' ' || TG_OP THEN
         RAISE EXCEPTION '% of % refused, it would leave no history: a function that the audited statement calls changes the table as well',
             TG_OP, TG_TABLE_NAME
             USING ERRCODE = 'KO001', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, CONSTRAINT = 'koherent_guard';

@@ -18,21 +18,15 @@ CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "samp
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "samples"
     REFERENCING NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true)
-        WHEN 'samples ' || statement_timestamp() THEN set_config('koherent.insert', 'used ' || 'samples ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'samples ' || statement_timestamp() THEN set_config('koherent.insert', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true) WHEN 'samples' THEN set_config('koherent.insert', 'used samples', true) = '' WHEN 'used samples' THEN set_config('koherent.twice', 'samples INSERT', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'samples_history', '{"id"}', '{"id","name","note","owner","mass","metadata","created_at"}', '{"id","name","note","owner","mass","metadata","created_at"}');
 CREATE TRIGGER koherent_guard_update AFTER UPDATE ON "samples"
     REFERENCING OLD TABLE AS koherent_old NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true)
-        WHEN 'samples ' || statement_timestamp() THEN set_config('koherent.update', 'used ' || 'samples ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'samples ' || statement_timestamp() THEN set_config('koherent.update', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true) WHEN 'samples' THEN set_config('koherent.update', 'used samples', true) = '' WHEN 'used samples' THEN set_config('koherent.twice', 'samples UPDATE', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'samples_history', '{"id"}', '{"id","name","note","owner","mass","metadata","created_at"}', '{"id","name","note","owner","mass","metadata","created_at"}');
 CREATE TRIGGER koherent_guard_delete AFTER DELETE ON "samples"
     REFERENCING OLD TABLE AS koherent_old
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true)
-        WHEN 'samples ' || statement_timestamp() THEN set_config('koherent.delete', 'used ' || 'samples ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'samples ' || statement_timestamp() THEN set_config('koherent.delete', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true) WHEN 'samples' THEN set_config('koherent.delete', 'used samples', true) = '' WHEN 'used samples' THEN set_config('koherent.twice', 'samples DELETE', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'samples_history', '{"id"}', '{"id","name","note","owner","mass","metadata","created_at"}', '{"id","name","note","owner","mass","metadata","created_at"}');
 CREATE TRIGGER koherent_guard_truncate BEFORE TRUNCATE ON "samples"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_guard('refuse', '', 'samples_history', '{"id"}', '{"id","name","note","owner","mass","metadata","created_at"}', '{"id","name","note","owner","mass","metadata","created_at"}');
@@ -58,21 +52,15 @@ CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "meas
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "measurements"
     REFERENCING NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true)
-        WHEN 'measurements ' || statement_timestamp() THEN set_config('koherent.insert', 'used ' || 'measurements ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'measurements ' || statement_timestamp() THEN set_config('koherent.insert', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true) WHEN 'measurements' THEN set_config('koherent.insert', 'used measurements', true) = '' WHEN 'used measurements' THEN set_config('koherent.twice', 'measurements INSERT', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'measurements_history', '{"id"}', '{"id","sample_id","kind","value","unit"}', '{"id","sample_id","kind","value","unit"}');
 CREATE TRIGGER koherent_guard_update AFTER UPDATE ON "measurements"
     REFERENCING OLD TABLE AS koherent_old NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true)
-        WHEN 'measurements ' || statement_timestamp() THEN set_config('koherent.update', 'used ' || 'measurements ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'measurements ' || statement_timestamp() THEN set_config('koherent.update', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true) WHEN 'measurements' THEN set_config('koherent.update', 'used measurements', true) = '' WHEN 'used measurements' THEN set_config('koherent.twice', 'measurements UPDATE', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'measurements_history', '{"id"}', '{"id","sample_id","kind","value","unit"}', '{"id","sample_id","kind","value","unit"}');
 CREATE TRIGGER koherent_guard_delete AFTER DELETE ON "measurements"
     REFERENCING OLD TABLE AS koherent_old
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true)
-        WHEN 'measurements ' || statement_timestamp() THEN set_config('koherent.delete', 'used ' || 'measurements ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'measurements ' || statement_timestamp() THEN set_config('koherent.delete', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true) WHEN 'measurements' THEN set_config('koherent.delete', 'used measurements', true) = '' WHEN 'used measurements' THEN set_config('koherent.twice', 'measurements DELETE', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'measurements_history', '{"id"}', '{"id","sample_id","kind","value","unit"}', '{"id","sample_id","kind","value","unit"}');
 CREATE TRIGGER koherent_guard_truncate BEFORE TRUNCATE ON "measurements"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_guard('refuse', '', 'measurements_history', '{"id"}', '{"id","sample_id","kind","value","unit"}', '{"id","sample_id","kind","value","unit"}');
@@ -98,21 +86,15 @@ CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "tags
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "tags"
     REFERENCING NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true)
-        WHEN 'tags ' || statement_timestamp() THEN set_config('koherent.insert', 'used ' || 'tags ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'tags ' || statement_timestamp() THEN set_config('koherent.insert', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true) WHEN 'tags' THEN set_config('koherent.insert', 'used tags', true) = '' WHEN 'used tags' THEN set_config('koherent.twice', 'tags INSERT', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'tags_history', '{"id"}', '{"id","label"}', '{"id","label"}');
 CREATE TRIGGER koherent_guard_update AFTER UPDATE ON "tags"
     REFERENCING OLD TABLE AS koherent_old NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true)
-        WHEN 'tags ' || statement_timestamp() THEN set_config('koherent.update', 'used ' || 'tags ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'tags ' || statement_timestamp() THEN set_config('koherent.update', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true) WHEN 'tags' THEN set_config('koherent.update', 'used tags', true) = '' WHEN 'used tags' THEN set_config('koherent.twice', 'tags UPDATE', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'tags_history', '{"id"}', '{"id","label"}', '{"id","label"}');
 CREATE TRIGGER koherent_guard_delete AFTER DELETE ON "tags"
     REFERENCING OLD TABLE AS koherent_old
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true)
-        WHEN 'tags ' || statement_timestamp() THEN set_config('koherent.delete', 'used ' || 'tags ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'tags ' || statement_timestamp() THEN set_config('koherent.delete', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true) WHEN 'tags' THEN set_config('koherent.delete', 'used tags', true) = '' WHEN 'used tags' THEN set_config('koherent.twice', 'tags DELETE', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'tags_history', '{"id"}', '{"id","label"}', '{"id","label"}');
 CREATE TRIGGER koherent_guard_truncate BEFORE TRUNCATE ON "tags"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_guard('refuse', '', 'tags_history', '{"id"}', '{"id","label"}', '{"id","label"}');
@@ -138,21 +120,15 @@ CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "samp
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "sample_tags"
     REFERENCING NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true)
-        WHEN 'sample_tags ' || statement_timestamp() THEN set_config('koherent.insert', 'used ' || 'sample_tags ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'sample_tags ' || statement_timestamp() THEN set_config('koherent.insert', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.insert', true) WHEN 'sample_tags' THEN set_config('koherent.insert', 'used sample_tags', true) = '' WHEN 'used sample_tags' THEN set_config('koherent.twice', 'sample_tags INSERT', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'sample_tags_history', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}');
 CREATE TRIGGER koherent_guard_update AFTER UPDATE ON "sample_tags"
     REFERENCING OLD TABLE AS koherent_old NEW TABLE AS koherent_new
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true)
-        WHEN 'sample_tags ' || statement_timestamp() THEN set_config('koherent.update', 'used ' || 'sample_tags ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'sample_tags ' || statement_timestamp() THEN set_config('koherent.update', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.update', true) WHEN 'sample_tags' THEN set_config('koherent.update', 'used sample_tags', true) = '' WHEN 'used sample_tags' THEN set_config('koherent.twice', 'sample_tags UPDATE', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'sample_tags_history', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}');
 CREATE TRIGGER koherent_guard_delete AFTER DELETE ON "sample_tags"
     REFERENCING OLD TABLE AS koherent_old
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true)
-        WHEN 'sample_tags ' || statement_timestamp() THEN set_config('koherent.delete', 'used ' || 'sample_tags ' || statement_timestamp(), true) = ''
-        WHEN 'used ' || 'sample_tags ' || statement_timestamp() THEN set_config('koherent.delete', 'twice', true) <> '' ELSE true END)
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('koherent.delete', true) WHEN 'sample_tags' THEN set_config('koherent.delete', 'used sample_tags', true) = '' WHEN 'used sample_tags' THEN set_config('koherent.twice', 'sample_tags DELETE', true) <> '' ELSE true END)
     EXECUTE FUNCTION koherent_guard('refuse', '', 'sample_tags_history', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}');
 CREATE TRIGGER koherent_guard_truncate BEFORE TRUNCATE ON "sample_tags"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_guard('refuse', '', 'sample_tags_history', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}', '{"sample_id","tag_id"}');
