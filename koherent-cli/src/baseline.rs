@@ -69,7 +69,8 @@ pub(crate) fn run(
     }
     if arguments.dry_run {
         return output.line(&format!(
-            "{missing} rows of {} have no history",
+            "{} of {} without a history",
+            rows(missing),
             table.full_name()
         ));
     }
@@ -183,7 +184,10 @@ pub(crate) fn run(
         bar.inc(count);
     }
     bar.finish_and_clear();
-    output.line(&format!("wrote {written} first entries of {name}"))
+    output.line(&format!(
+        "wrote the first entries of {} of {name}",
+        rows(written)
+    ))
 }
 
 /// `(a > 1 OR (a = 1 AND b > 2))`: as a comparison of rows, MariaDB would take no index for it.
@@ -199,4 +203,11 @@ fn compare(keys: &[String], operator: &str, values: &[String], or_equal: bool) -
     }
     sql.push_str(&")".repeat(2 * keys.len() - 1));
     sql
+}
+
+fn rows(count: u64) -> String {
+    match count {
+        1 => "1 row".to_owned(),
+        _ => format!("{count} rows"),
+    }
 }

@@ -233,11 +233,11 @@ fn baselines_write_what_is_missing_and_go_on_where_they_were() {
         // One row changes before: it has a history, which is no first entry.
         database.sql("UPDATE places SET content = 'seen' WHERE shelf = 3");
         let dry = database.koherent(&["baseline", "places", "--dry-run"]).ok();
-        assert_eq!(dry, "249 rows of places have no history\n");
+        assert_eq!(dry, "249 rows of places without a history\n");
         let done = database
             .koherent(&["baseline", "places", "--batch", "40", "--user", "ann"])
             .ok();
-        assert_eq!(done, "wrote 249 first entries of places\n");
+        assert_eq!(done, "wrote the first entries of 249 rows of places\n");
         let again = database.koherent(&["baseline", "places"]).ok();
         assert_eq!(again, "nothing to do: each row of places has a history\n");
         // It is cut off, and goes on: some entries are there already.
@@ -252,7 +252,7 @@ fn baselines_write_what_is_missing_and_go_on_where_they_were() {
         database.sql(&pause.replace("{}", &rows.join(", ")));
         assert_eq!(
             database.koherent(&["baseline", "places"]).ok(),
-            "wrote 50 first entries of places\n"
+            "wrote the first entries of 50 rows of places\n"
         );
         let said = database.koherent(&["reconcile", "--format", "json"]);
         // The row that changed before has an update as its first entry.

@@ -179,7 +179,10 @@ fn keys_of_all_types_get_their_first_entries() {
                 .ok();
             assert_eq!(
                 said,
-                format!("wrote {rows} first entries of {table}\n"),
+                format!(
+                    "wrote the first entries of {rows} row{} of {table}\n",
+                    if rows == 1 { "" } else { "s" }
+                ),
                 "{declared}"
             );
             let said = database.koherent(&["baseline", &table]).ok();
