@@ -8,10 +8,10 @@ use clap::Args;
 
 use crate::database::{Database, Engine};
 use crate::failure::{Failure, Result};
-use crate::log::exact_literal;
 use crate::output::{Output, progress};
 use crate::prune::Operation;
 use crate::registry::{audited_one, live};
+use crate::value::exact_literal;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

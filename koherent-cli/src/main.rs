@@ -3,6 +3,7 @@
 mod baseline;
 mod check;
 mod database;
+mod entry;
 mod failure;
 mod grants;
 mod log;
@@ -13,6 +14,7 @@ mod reconcile;
 mod registry;
 mod show;
 mod tasks;
+mod value;
 
 use std::process::ExitCode;
 

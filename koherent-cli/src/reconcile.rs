@@ -7,10 +7,11 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::database::{Database, Engine, Table};
+use crate::entry::{change_line, history_table};
 use crate::failure::{Failure, Result};
-use crate::log::{history_table, value};
 use crate::output::{Format, Output, progress};
 use crate::registry::{Audited, audited, live};
+use crate::value::value;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -78,7 +79,7 @@ pub(crate) fn run(
         let shown = match format {
             Format::Csv => fields.to_string(),
             _ => {
-                let lines: Vec<_> = finding.fields.iter().map(crate::log::change_line).collect();
+                let lines: Vec<_> = finding.fields.iter().map(change_line).collect();
                 lines.join("\n")
             }
         };

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::database::Database;
+use crate::entry::{Reading, STAMPS, history_table};
 use crate::failure::{Failure, Result};
-use crate::log::{Reading, STAMPS, history_table};
 use crate::output::{Format, Output};
 use crate::registry::audited_one;
 

@@ -328,6 +328,18 @@ fn without_password(url: &str) -> String {
     }
 }
 
+/// Calls the library's engine of that kind.
+macro_rules! on {
+    ($engine:expr, $($call:tt)+) => {{
+        use koherent_diesel::Engine as _;
+        match $engine {
+            Engine::Sqlite => diesel::sqlite::Sqlite::$($call)+,
+            Engine::Postgres => diesel::pg::Pg::$($call)+,
+            Engine::Mysql => diesel::mysql::Mysql::$($call)+,
+        }
+    }};
+}
+
 impl Engine {
     /// A name in quotes.
     pub(crate) fn quote(self, name: &str) -> String {
@@ -347,12 +359,7 @@ impl Engine {
 
     /// A text as a literal.
     pub(crate) fn literal(self, text: &str) -> String {
-        use koherent_diesel::Engine as _;
-        match self {
-            Self::Sqlite => diesel::sqlite::Sqlite::literal(text),
-            Self::Postgres => diesel::pg::Pg::literal(text),
-            Self::Mysql => diesel::mysql::Mysql::literal(text),
-        }
+        on!(self, literal(text))
     }
 
     /// A text or NULL as a literal.
@@ -362,12 +369,7 @@ impl Engine {
 
     /// The present time, as an expression.
     pub(crate) const fn now(self) -> &'static str {
-        use koherent_diesel::Engine as _;
-        match self {
-            Self::Sqlite => diesel::sqlite::Sqlite::NOW,
-            Self::Postgres => diesel::pg::Pg::NOW,
-            Self::Mysql => diesel::mysql::Mysql::NOW,
-        }
+        on!(self, NOW)
     }
 
     /// A date column as text of RFC 3339.
@@ -402,49 +404,24 @@ impl Engine {
     }
 
     pub(crate) fn history_ddl(self, table: &TrackedTable) -> String {
-        use koherent_diesel::Engine as _;
-        match self {
-            Self::Sqlite => diesel::sqlite::Sqlite::history_ddl(table),
-            Self::Postgres => diesel::pg::Pg::history_ddl(table),
-            Self::Mysql => diesel::mysql::Mysql::history_ddl(table),
-        }
+        on!(self, history_ddl(table))
     }
 
     pub(crate) fn drop_history_ddl(self, table: &TrackedTable) -> String {
-        use koherent_diesel::Engine as _;
-        match self {
-            Self::Sqlite => diesel::sqlite::Sqlite::drop_history_ddl(table),
-            Self::Postgres => diesel::pg::Pg::drop_history_ddl(table),
-            Self::Mysql => diesel::mysql::Mysql::drop_history_ddl(table),
-        }
+        on!(self, drop_history_ddl(table))
     }
 
     pub(crate) fn guard_ddl(self, table: &TrackedTable, guard: &Guard) -> String {
-        use koherent_diesel::Engine as _;
-        match self {
-            Self::Sqlite => diesel::sqlite::Sqlite::guard_ddl(table, guard),
-            Self::Postgres => diesel::pg::Pg::guard_ddl(table, guard),
-            Self::Mysql => diesel::mysql::Mysql::guard_ddl(table, guard),
-        }
+        on!(self, guard_ddl(table, guard))
     }
 
     pub(crate) fn unguard_ddl(self, table: &TrackedTable) -> String {
-        use koherent_diesel::Engine as _;
-        match self {
-            Self::Sqlite => diesel::sqlite::Sqlite::unguard_ddl(table),
-            Self::Postgres => diesel::pg::Pg::unguard_ddl(table),
-            Self::Mysql => diesel::mysql::Mysql::unguard_ddl(table),
-        }
+        on!(self, unguard_ddl(table))
     }
 
     /// Whether a history column of one declared type stores values as a column of the other does.
     pub(crate) fn holds(self, base: &str, history: &str) -> bool {
-        use koherent_diesel::Engine as _;
-        match self {
-            Self::Sqlite => diesel::sqlite::Sqlite::holds(base, history),
-            Self::Postgres => diesel::pg::Pg::holds(base, history),
-            Self::Mysql => diesel::mysql::Mysql::holds(base, history),
-        }
+        on!(self, holds(base, history))
     }
 }
 

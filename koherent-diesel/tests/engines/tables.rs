@@ -120,6 +120,78 @@ pub struct Raw {
     pub captured: &'static [(&'static str, &'static str, i64, &'static str)],
 }
 
+/// Raw statements that every engine has, on the samples liver, heart and lung (1, 2, 3) and the plain row (1, hepar).
+pub const RAW_EVERYWHERE: &[Raw] = &[
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (9, 'new')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) VALUES (8, 'newer'), (9, 'new')",
+        refused: Some("INSERT"),
+        captured: &[("INSERT", "+", 8, "newer"), ("INSERT", "+", 9, "new")],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) SELECT id + 7, CONCAT(name, ' copy') FROM samples WHERE id < 3 ORDER BY id",
+        refused: Some("INSERT"),
+        captured: &[
+            ("INSERT", "+", 8, "liver copy"),
+            ("INSERT", "+", 9, "heart copy"),
+        ],
+    },
+    Raw {
+        sql: "INSERT INTO samples (id, name) SELECT 9, 'none' FROM samples WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = 'hepar' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "hepar")],
+    },
+    Raw {
+        sql: "UPDATE samples SET note = 'all' WHERE id IN (1, 3)",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "~", 1, "liver"), ("UPDATE", "~", 3, "lung")],
+    },
+    // Nothing that is kept changes: refused like every plain write, but no entry.
+    Raw {
+        sql: "UPDATE samples SET storage_code = 'moved' WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET name = 'none' WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+    Raw {
+        sql: "UPDATE samples SET id = 9 WHERE id = 1",
+        refused: Some("UPDATE"),
+        captured: &[("UPDATE", "-", 1, "liver"), ("UPDATE", "+", 9, "liver")],
+    },
+    Raw {
+        sql: "DELETE FROM samples WHERE id = 1",
+        refused: Some("DELETE"),
+        captured: &[("DELETE", "-", 1, "liver")],
+    },
+    Raw {
+        sql: "DELETE FROM samples",
+        refused: Some("DELETE"),
+        captured: &[
+            ("DELETE", "-", 1, "liver"),
+            ("DELETE", "-", 2, "heart"),
+            ("DELETE", "-", 3, "lung"),
+        ],
+    },
+    Raw {
+        sql: "DELETE FROM samples WHERE id = 77",
+        refused: None,
+        captured: &[],
+    },
+];
+
 /// How many nullable columns `wide` has, beside its key. Its history has ten columns of its own: with five columns excluded,
 /// both fit Diesel's `64-column-tables`.
 pub const WIDE: usize = 57;

@@ -116,7 +116,7 @@ async fn raw_writes_are_refused_with_the_helper_to_use() {
         .await
         .unwrap();
     let last = last_entry(&mut conn).await;
-    for raw in RAW {
+    for raw in RAW_EVERYWHERE.iter().chain(RAW) {
         conn.batch_execute("BEGIN").await.unwrap();
         let result = conn.batch_execute(raw.sql).await;
         match raw.refused {
@@ -147,7 +147,7 @@ async fn raw_writes_are_captured_once() {
     let database = seeded(&Guard::capture().unique(["name"])).await;
     let mut conn = database.connect().await;
     let last = last_entry(&mut conn).await;
-    for raw in RAW {
+    for raw in RAW_EVERYWHERE.iter().chain(RAW) {
         conn.batch_execute("BEGIN").await.unwrap();
         let result = conn.batch_execute(raw.sql).await;
         result.unwrap_or_else(|error| panic!("{}: {error}", raw.sql));
