@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::change::{ChangeKind, FieldChange};
 use crate::id::{ClientId, Organization, Subject};
+use crate::key::RowKey;
 use crate::task::TaskRecord;
 
 /// One history entry: what happened to a row, when, and to whom it is attributed.
@@ -20,7 +21,7 @@ use crate::task::TaskRecord;
 ///     format!("{} by {who} on {}", entry.kind, entry.date.date_naive())
 /// }
 /// # let date = chrono::DateTime::from_timestamp(0, 0).unwrap();
-/// # let entry = HistoryEntry { id: 1, table: "samples", kind: ChangeKind::Create, date, user: Some("ann".into()),
+/// # let entry = HistoryEntry { id: 1, table: "samples", key: 7.into(), kind: ChangeKind::Create, date, user: Some("ann".into()),
 /// #     client: None, organization: None, task: None, transaction: uuid::Uuid::nil(), reason: None, context: None,
 /// #     changes: Vec::new() };
 /// assert_eq!(headline(&entry), "create by ann on 1970-01-01");
@@ -32,6 +33,8 @@ pub struct HistoryEntry {
     pub id: i64,
     /// The tracked table, as the database calls it.
     pub table: &'static str,
+    /// Which of its rows.
+    pub key: RowKey,
     /// What happened.
     pub kind: ChangeKind,
     /// When, by the clock of whoever held the row's lock, to the microsecond.

@@ -8,6 +8,7 @@ mod entry;
 mod error;
 mod id;
 mod json;
+mod key;
 pub mod metrics;
 #[cfg(feature = "mint")]
 pub mod mint;
@@ -25,6 +26,7 @@ pub use clock::{Clock, SystemClock};
 pub use entry::HistoryEntry;
 pub use error::{Error, ErrorCode, Malformed, SetupError};
 pub use id::{ClientId, Issuer, Organization, Subject, TaskId, TokenId};
+pub use key::RowKey;
 pub use principal::Principal;
 pub use revocation::RevocationList;
 pub use source::KeySource;

@@ -5,7 +5,7 @@ use diesel::internal::table_macro::StaticQueryFragment;
 use diesel::query_builder::{QueryBuilder as _, QueryFragment};
 use diesel::{Column, Expression};
 
-use crate::link::LinkEnd;
+use crate::history::LinkEnd;
 pub use crate::plain::Submitted;
 pub use crate::table::Name;
 use crate::table::{Audited, Holds};

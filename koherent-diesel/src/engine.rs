@@ -1,8 +1,9 @@
 //! What Koherent needs of a database engine.
 
+use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::backend::Backend;
-use diesel::query_builder::QueryFragment;
+use diesel::query_builder::{AstPass, QueryFragment};
 use diesel::row::Row;
 use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
@@ -11,7 +12,10 @@ use uuid::Uuid;
 use crate::change::Audit;
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
-use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::history::select::Given;
+use crate::script::{Bind, Script};
+use crate::sql::Write as _;
+use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
 /// A database engine on which changes can be audited: `Sqlite`, `Pg` and `Mysql`, each with its feature. Sealed.
@@ -23,6 +27,26 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     /// How to declare a `history_id` that numbers entries.
     #[doc(hidden)]
     const NUMBERING: &'static str;
+
+    /// What identifiers are quoted with.
+    #[doc(hidden)]
+    const QUOTE: char;
+
+    /// Whether it has `LATERAL` and functions that return rows.
+    #[doc(hidden)]
+    const LATERAL: bool = false;
+
+    /// What stands around a date that is compared with those of entries.
+    #[doc(hidden)]
+    const DATE: (&'static str, &'static str) = ("", "");
+
+    /// How that date is written.
+    #[doc(hidden)]
+    const DATE_FORMAT: &'static str = "%Y-%m-%d %H:%M:%S%.6f+00:00";
+
+    /// What stands around a UUID that is compared with those of transactions.
+    #[doc(hidden)]
+    const UUID: (&'static str, &'static str) = ("", "");
 
     /// The present time, as an expression for a column of dates.
     #[doc(hidden)]
@@ -73,16 +97,49 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn change(audit: Audit<Self::Part>) -> Result<Self::Work, Error>;
 
-    /// Loads the entries of a table, and their tasks, in which these columns hold the key of a row of another (or the
-    /// same) table; newest first. The columns are those of [`push_select`](crate::snapshot).
+    /// Runs statements that read histories, one after the other. With each stands whose history it reads.
     #[doc(hidden)]
-    fn entries(
-        table: &'static TrackedTable,
-        key_of: &TrackedTable,
-        columns: &[&'static str],
-        key: &dyn QueryFragment<Self>,
-        limit: Option<i64>,
-    ) -> Result<Self::Work, Error>;
+    fn reads(statements: Vec<(Script<Self>, &'static str)>) -> Self::Work;
+
+    /// Binds a value in a statement of Diesel's.
+    #[doc(hidden)]
+    fn push_bind<'b>(value: &'b Bind, out: AstPass<'_, 'b, Self>) -> QueryResult<()>;
+
+    /// A value as text that the database takes for it.
+    #[doc(hidden)]
+    fn bind_text(value: Bind) -> String;
+
+    /// Writes a column of Koherent's own, as text.
+    #[doc(hidden)]
+    fn push_own(sql: &mut Script<Self>, alias: &str, column: &'static str);
+
+    /// Writes a kept column, as [`Engine::field_value`] reads it.
+    #[doc(hidden)]
+    fn push_kept(sql: &mut Script<Self>, alias: &str, column: &TrackedColumn);
+
+    /// Writes that a column of Koherent's own holds that text, byte for byte.
+    #[doc(hidden)]
+    fn push_is_text(sql: &mut Script<Self>, alias: &str, column: &str, text: &str) {
+        sql.push(alias).push(".").push(column).push(" = ");
+        sql.text(text);
+    }
+
+    /// Writes a value as the column takes it.
+    #[doc(hidden)]
+    fn push_given(sql: &mut Script<Self>, table: Name, column: &str, kind: ValueKind, given: Given);
+
+    /// Writes that a kept column of the entry `h` differs from that of the entry `b`.
+    #[doc(hidden)]
+    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn);
+
+    /// Writes ` AND` that the entry `h` lies beyond that place in the order of dates and ids.
+    #[doc(hidden)]
+    fn push_beyond(sql: &mut Script<Self>, beyond: &str, date: DateTime<Utc>, id: Bind) {
+        sql.push(" AND (h.history_date, h.history_id) ")
+            .push(beyond)
+            .push(" (");
+        sql.date(date).push(", ").bind(id).push(")");
+    }
 
     /// Loads what the database says of these tables. The columns are those of [`Catalog::add`](crate::catalog).
     #[doc(hidden)]

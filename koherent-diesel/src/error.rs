@@ -118,6 +118,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A filter names a field that none of the tables keeps.
+    #[error("no audited column of these tables is called `{field}`")]
+    UnknownField {
+        /// What was asked for.
+        field: String,
+    },
     /// The engine cannot do that. Nothing was changed.
     #[error("{0}")]
     Unsupported(&'static str),
@@ -130,12 +136,6 @@ impl Error {
     pub(crate) fn nothing_to_change() -> Self {
         Self::Diesel(DieselError::QueryBuilderError(
             "there are no changes to save: every field of the changeset is `None`".into(),
-        ))
-    }
-
-    pub(crate) fn not_a_key() -> Self {
-        Self::Diesel(DieselError::QueryBuilderError(
-            "the entries of a row are found by the values of its key".into(),
         ))
     }
 
@@ -178,7 +178,7 @@ impl Error {
             },
             Self::Pool(_) => ErrorCode::Unavailable,
             Self::TaskMismatch { .. } | Self::TokenReused => ErrorCode::PermissionDenied,
-            Self::KeyChanged { .. } => ErrorCode::BadRequest,
+            Self::KeyChanged { .. } | Self::UnknownField { .. } => ErrorCode::BadRequest,
             Self::GuardRefused { .. } => ErrorCode::Conflict,
             _ => ErrorCode::InternalError,
         }
@@ -211,6 +211,7 @@ impl Error {
             Self::TaskMismatch { .. } => "TASK_MISMATCH",
             Self::TokenReused => "TOKEN_REUSED",
             Self::UnreadableEntry { .. } => "ENTRY_UNREADABLE",
+            Self::UnknownField { .. } => "FIELD_UNKNOWN",
             Self::Unsupported(_) => "UNSUPPORTED",
             Self::Pool(_) => "NO_CONNECTION",
         }

@@ -14,10 +14,9 @@ mod connection;
 mod ddl;
 mod driver;
 mod engine;
-mod entries;
 mod error;
 mod guard;
-mod link;
+mod history;
 mod macros;
 mod migrations;
 #[cfg(feature = "mysql")]
@@ -36,7 +35,7 @@ mod record;
 mod remembered;
 pub mod schema;
 mod scope;
-mod snapshot;
+mod script;
 mod sql;
 pub mod sql_types;
 #[cfg(feature = "sqlite")]
@@ -56,10 +55,13 @@ pub use connection::{AuditedConnection, AuditedTransactionManager};
 pub use driver::NonBlocking;
 pub use driver::{Blocking, Driver};
 pub use engine::Engine;
-pub use entries::{EntriesOf, entries_of};
 pub use error::{Error, OptionalExtension, Violation};
 pub use guard::{Guard, Policy};
-pub use link::{AuditedLink, LinkEnd, LinkEntry, LinkKind, LinkedRow, LinksOf, LinksTo, links_of};
+pub use history::{
+    AuditedLink, Cursor, HistoryFilter, HistoryOrder, HistoryQuery, HistoryScope, InvalidCursor,
+    LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow, LinksTo, entries_of, entries_of_each, feed,
+    history, links_of,
+};
 pub use migrations::{MIGRATIONS, Migrations, NoOthers};
 pub use pending::{LoadedFrom, Pending, PendingReturning, RowOf};
 #[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Insert,
     Upsert,
     Update,
+    /// What is asked of histories.
+    Read,
 }
 
 /// How many texts of each kind are kept.
@@ -23,7 +25,7 @@ const MOST: usize = 512;
 /// How long a text may be for that, in bytes.
 const LONGEST: usize = 16 * 1024;
 
-type Texts = [Mutex<HashSet<u64>>; 3];
+type Texts = [Mutex<HashSet<u64>>; 4];
 
 static KEPT: LazyLock<(RandomState, Texts)> = LazyLock::new(Default::default);
 

@@ -3,7 +3,7 @@
 //! Identifiers come from Diesel's `table!` and are quoted; values are always bound. Engines that write values as `?` share
 //! `positional/`; PostgreSQL, which numbers its values, has its own writer.
 
-use crate::table::{Name, TrackedTable};
+use crate::table::Name;
 
 /// Writing SQL text.
 pub(crate) trait Write {
@@ -45,26 +45,5 @@ pub(crate) trait Write {
             self.push(prefix).identifier(name);
         }
         self
-    }
-}
-
-/// Whether a text is what Diesel renders of `table.find(key)` with plain values: each key column equal to one value.
-/// `expected` is the same, written by hand.
-pub(crate) fn is_plain_key(text: &str, expected: &str) -> bool {
-    let bare = |text: &str| text.replace(['(', ')', ' '], "");
-    bare(text) == bare(expected)
-}
-
-/// ` WHERE table.key = …`, with a value's place at each column.
-pub(crate) fn push_plain_key<W: Write>(
-    sql: &mut W,
-    table: &TrackedTable,
-    mut place: impl FnMut(&mut W),
-) {
-    for (at, column) in table.key.iter().enumerate() {
-        sql.push(if at > 0 { " AND " } else { " WHERE " })
-            .table(table.name);
-        sql.push(".").identifier(column).push(" = ");
-        place(sql);
     }
 }

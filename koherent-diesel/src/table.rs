@@ -139,6 +139,12 @@ impl TrackedTable {
         self.key.iter().map(|key| self.history_name_of(key))
     }
 
+    /// The columns of the key that are kept, which are all.
+    pub(crate) fn key_columns(&'static self) -> Vec<&'static TrackedColumn> {
+        let column = |key: &&str| self.columns.iter().find(|column| column.name == *key);
+        self.key.iter().filter_map(column).collect()
+    }
+
     /// Where the key stands among the audited columns.
     pub(crate) fn key_positions(&self) -> Vec<usize> {
         let position = |key: &&str| self.columns.iter().position(|column| column.name == *key);

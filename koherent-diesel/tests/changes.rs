@@ -419,20 +419,6 @@ fn filter_that_depends_on_chance_loses_nothing() {
     }
 }
 
-#[test]
-fn key_must_be_plain_values() {
-    let database = Database::new();
-    let mut conn = database.audited(ann());
-    let lower = diesel::dsl::sql::<diesel::sql_types::Text>("lower('COLD')");
-    let error = entries_of(places::table, (lower, 1))
-        .load(&mut conn)
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("the values of its key"),
-        "{error}"
-    );
-}
-
 /// The filter of a delete may look at the history that the delete itself writes.
 #[test]
 fn delete_removes_exactly_the_rows_it_recorded() {

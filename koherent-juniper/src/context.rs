@@ -42,10 +42,6 @@ pub trait ProvenanceContext: Sync {
 pub(crate) type ConnectionOf<X> =
     AuditedConnection<<<X as ProvenanceContext>::Pool as ConnectionPool>::Connection>;
 
-/// The database of a context.
-pub(crate) type BackendOf<X> =
-    <<<X as ProvenanceContext>::Pool as ConnectionPool>::Connection as Driver>::Backend;
-
 /// A connection to read with. Reading stamps nothing; the pool asks whose changes these would be all the same.
 pub(crate) async fn connection<X: ProvenanceContext>(
     context: &X,

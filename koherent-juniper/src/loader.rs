@@ -1,11 +1,10 @@
 //! Loading entries for resolvers.
 
-use diesel::dsl::Find;
-use diesel::query_builder::{IntoUpdateTarget, QueryFragment};
 use diesel::query_dsl::methods::FindDsl;
+use koherent_core::RowKey;
 use koherent_diesel::{Audited, NonBlocking, entries_of};
 
-use crate::context::{BackendOf, ConnectionOf, ProvenanceContext, connection};
+use crate::context::{ConnectionOf, ProvenanceContext, connection};
 use crate::error::Error;
 use crate::types::ProvenanceEntry;
 
@@ -47,8 +46,7 @@ pub async fn provenance<X, T, K>(context: &X, table: T, key: K) -> ProvenanceRes
 where
     X: ProvenanceContext,
     T: Audited + FindDsl<K>,
-    Find<T, K>: IntoUpdateTarget<Table = T>,
-    <Find<T, K> as IntoUpdateTarget>::WhereClause: QueryFragment<BackendOf<X>>,
+    K: Into<RowKey>,
 {
     let entries = entries_of(table, key);
     let mut conn = connection(context).await?;

@@ -1,5 +1,8 @@
 //! MariaDB and MySQL as an engine: how values, entries and the catalog are read.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::mysql::{Mysql, MysqlQueryBuilder, MysqlType};
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
@@ -14,20 +17,22 @@ use super::value::Value;
 use super::work::{Read, Sql, Work};
 use super::{check, guard};
 use crate::change::Audit;
-use crate::ddl::{IndexSchema, OwnTypes, Text, push_indexes, push_own_columns};
+use crate::ddl::{IndexStyle, OwnTypes, Text, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
+use crate::history::read;
+use crate::history::select::Given;
 use crate::positional::Positional;
-use crate::snapshot;
-use crate::sql::{Write as _, is_plain_key, push_plain_key};
-use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::positional::bind_any;
+use crate::script::{Bind, Script};
+use crate::sql::Write as _;
+use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
 impl sealed::Sealed for Mysql {}
 
 impl Positional for Mysql {
-    const QUOTE: char = '`';
     const ROWS: &'static str = "";
     type Value = Value;
     type Binds = RawBytesBindCollector<Self>;
@@ -38,6 +43,14 @@ impl Positional for Mysql {
         let mut binds = RawBytesBindCollector::new();
         part.collect_binds(&mut binds, &mut (), &Self)?;
         Ok((text.finish(), binds))
+    }
+
+    fn value(bind: Bind) -> Value {
+        match bind {
+            Bind::Text(text) => text.as_str().into(),
+            Bind::Integer(number) => number.into(),
+            Bind::Bytes(bytes) => bytes.into(),
+        }
     }
 
     fn push_value<'b>(value: &'b Value, mut out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
@@ -51,6 +64,8 @@ impl Positional for Mysql {
 
 impl Engine for Mysql {
     const NUMBERING: &'static str = "`BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY`";
+    const QUOTE: char = '`';
+    const DATE_FORMAT: &'static str = "%Y-%m-%d %H:%M:%S%.6f";
     const NOW: &'static str = "UTC_TIMESTAMP(6)";
     const CLOSE_SCOPE: &'static str =
         "SET @koherent_attribution = NULL, @koherent_operation = NULL";
@@ -81,36 +96,72 @@ impl Engine for Mysql {
         Ok(Work::Change(Box::new(audit)))
     }
 
-    fn entries(
-        table: &'static TrackedTable,
-        key_of: &TrackedTable,
-        columns: &[&'static str],
-        key: &dyn QueryFragment<Self>,
-        limit: Option<i64>,
-    ) -> Result<Work, Error> {
-        let key = Sql::render(key)?;
-        let mut expected = Sql::new();
-        push_plain_key(&mut expected, key_of, |sql| {
-            sql.push("?");
-        });
-        if !is_plain_key(key.text(), expected.text()) {
-            return Err(Error::not_a_key());
+    fn reads(statements: Vec<(Script<Self>, &'static str)>) -> Work {
+        Work::Reads(statements.into_iter().map(Read::history).collect())
+    }
+
+    fn push_bind<'b>(value: &'b Bind, out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        bind_any(value, out)
+    }
+
+    fn bind_text(value: Bind) -> String {
+        match value {
+            Bind::Text(text) => text,
+            Bind::Integer(number) => number.to_string(),
+            Bind::Bytes(bytes) => STANDARD.encode(bytes),
         }
-        let mut sql = Sql::new();
-        snapshot::push_select(&mut sql, table, own, kept, columns, |sql| {
-            sql.push("?");
+    }
+
+    fn push_own(sql: &mut Script<Self>, alias: &str, column: &'static str) {
+        let is_date = column == "history_date" || column == "created_at";
+        sql.push(if is_date { "DATE_FORMAT(" } else { "CAST(" });
+        sql.push(alias).push(".").push(column).push(if is_date {
+            ", '%Y-%m-%d %H:%i:%s.%f+00:00')"
+        } else {
+            " AS CHAR)"
         });
-        sql.take_binds(&key).push(" ORDER BY h.`history_id` DESC");
-        if let Some(limit) = limit {
-            // It is part of the text.
-            sql.push(" LIMIT ").push(&limit.to_string()).do_not_cache();
+    }
+
+    fn push_kept(sql: &mut Script<Self>, alias: &str, column: &TrackedColumn) {
+        let binary = column.kind == ValueKind::Binary;
+        sql.push(if binary { "TO_BASE64(" } else { "CAST(" });
+        sql.push(alias).push(".").identifier(column.history_name);
+        sql.push(if binary { ")" } else { " AS CHAR)" });
+    }
+
+    /// The first comparison finds it in the index; the second knows no collation, and no blanks that do not count.
+    fn push_is_text(sql: &mut Script<Self>, alias: &str, column: &str, text: &str) {
+        sql.push("(").push(alias).push(".").push(column).push(" = ");
+        sql.text(text).push(" AND BINARY ");
+        sql.push(alias).push(".").push(column).push(" = BINARY ");
+        sql.text(text).push(")");
+    }
+
+    fn push_given(sql: &mut Script<Self>, _: Name, _: &str, _: ValueKind, given: Given) {
+        if let Given::Value(bind) = given {
+            sql.bind(bind);
         }
-        let history_of = Some(table);
-        Ok(Work::Read(Read {
-            sql,
-            history_of,
-            also: None,
-        }))
+    }
+
+    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
+        sql.push("NOT (BINARY h.").identifier(column.history_name);
+        sql.push(" <=> BINARY b.")
+            .identifier(column.history_name)
+            .push(")");
+    }
+
+    /// Rows of values are not looked for in an index here.
+    fn push_beyond(sql: &mut Script<Self>, beyond: &str, date: DateTime<Utc>, id: Bind) {
+        sql.push(" AND (h.history_date ")
+            .push(beyond)
+            .push(" ")
+            .date(date);
+        sql.push(" OR h.history_date = ").date(date);
+        sql.push(" AND h.history_id ")
+            .push(beyond)
+            .push(" ")
+            .bind(id)
+            .push(")");
     }
 
     fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Work> {
@@ -155,7 +206,7 @@ impl Engine for Mysql {
         let text = cell?;
         let json = match kind {
             ValueKind::Bool => Json::Bool(text != "0"),
-            ValueKind::Float => snapshot::float(text),
+            ValueKind::Float => read::float(text),
             ValueKind::Integer | ValueKind::Json => {
                 serde_json::from_str(&text).unwrap_or(Json::String(text))
             }
@@ -199,7 +250,7 @@ impl Engine for Mysql {
             ",
     ADD COLUMN ",
         );
-        push_indexes(&mut sql, table, IndexSchema::OfTable);
+        push_indexes(&mut sql, table, IndexStyle::Mysql);
         guard::push_append_only(&mut sql, table);
         sql.0
     }
@@ -256,24 +307,4 @@ pub(super) fn text_of<'a>(row: &impl Row<'a, Mysql>, at: usize) -> Option<String
     let field = row.get(at);
     let value = field.as_ref().and_then(|field| field.value())?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-/// A column of Koherent's own, as text.
-fn own(sql: &mut Sql, alias: &str, column: &'static str) {
-    let is_date = column == "history_date" || column == "created_at";
-    sql.push(if is_date { "DATE_FORMAT(" } else { "CAST(" });
-    sql.push(alias).push(".").identifier(column);
-    sql.push(if is_date {
-        ", '%Y-%m-%d %H:%i:%s.%f+00:00')"
-    } else {
-        " AS CHAR)"
-    });
-}
-
-/// A kept column, as text.
-fn kept(sql: &mut Sql, column: &TrackedColumn) {
-    let binary = column.kind == ValueKind::Binary;
-    sql.push(if binary { "TO_BASE64(h." } else { "CAST(h." });
-    sql.identifier(column.history_name);
-    sql.push(if binary { ")" } else { " AS CHAR)" });
 }

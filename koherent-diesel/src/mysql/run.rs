@@ -35,6 +35,13 @@ pub(super) async fn run(
     match work {
         Work::Change(job) => record(connection, job, look).await,
         Work::Read(read) => self::read(connection, read, look).await,
+        Work::Reads(reads) => {
+            let mut rows = 0;
+            for read in reads {
+                rows += self::read(connection, read, look).await?;
+            }
+            Ok(rows)
+        }
     }
 }
 
@@ -76,10 +83,7 @@ async fn read(
         }
     }
     result.map_err(|error| match (error, read.history_of) {
-        (Error::Diesel(source), Some(table)) => Error::HistoryNotRead {
-            table: table.name(),
-            source,
-        },
+        (Error::Diesel(source), Some(table)) => Error::HistoryNotRead { table, source },
         (error, _) => error,
     })
 }

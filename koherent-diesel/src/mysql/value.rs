@@ -75,6 +75,18 @@ impl From<&str> for Value {
     }
 }
 
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::new(MysqlType::LongLong, Some(number.to_ne_bytes().to_vec()))
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::new(MysqlType::Blob, Some(bytes))
+    }
+}
+
 impl From<u64> for Value {
     fn from(number: u64) -> Self {
         let bytes = number.to_ne_bytes().to_vec();

@@ -3,7 +3,7 @@
 use diesel::mysql::Mysql;
 
 use crate::change::Audit;
-use crate::table::TrackedTable;
+use crate::script::Script;
 
 /// SQL with its values.
 pub(super) type Sql = crate::positional::Sql<Mysql>;
@@ -19,6 +19,8 @@ pub enum Work {
     Change(Box<Job>),
     #[doc(hidden)]
     Read(Read),
+    #[doc(hidden)]
+    Reads(Vec<Read>),
 }
 
 /// A statement that reads.
@@ -26,9 +28,20 @@ pub enum Work {
 pub struct Read {
     pub(super) sql: Sql,
     /// Whose history it reads, where it does.
-    pub(super) history_of: Option<&'static TrackedTable>,
+    pub(super) history_of: Option<&'static str>,
     /// What is read as well, where another statement returns a row.
     pub(super) also: Option<Box<(Sql, Sql)>>,
+}
+
+impl Read {
+    /// Reads that history.
+    pub(super) fn history((script, table): (Script<Mysql>, &'static str)) -> Self {
+        Self {
+            sql: script.into(),
+            history_of: Some(table),
+            also: None,
+        }
+    }
 }
 
 /// A change to be made and recorded.

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::Untyped;
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Binary, HasSqlType, Text, Untyped};
 
 use crate::engine::Engine;
+use crate::prepared::{Kind, is_kept};
+use crate::script::{Bind, Piece, Script};
 use crate::sql::Write;
 
 /// An engine that writes values as `?`.
 pub trait Positional: Engine {
-    /// What identifiers are quoted with.
-    const QUOTE: char;
-
     /// What stands before a list of rows in `IN (…)`.
     const ROWS: &'static str;
 
@@ -28,6 +28,9 @@ pub trait Positional: Engine {
     /// Renders a part.
     fn rendered(part: &dyn QueryFragment<Self>) -> QueryResult<(String, Self::Binds)>;
 
+    /// A value of a statement that reads.
+    fn value(bind: Bind) -> Self::Value;
+
     fn push_value<'b>(value: &'b Self::Value, out: AstPass<'_, 'b, Self>) -> QueryResult<()>;
 
     fn push_binds<'b>(binds: &'b Self::Binds, out: AstPass<'_, 'b, Self>) -> QueryResult<()>;
@@ -36,16 +39,17 @@ pub trait Positional: Engine {
 /// SQL with its values.
 pub struct Sql<DB: Positional> {
     text: String,
-    binds: Vec<Bind<DB>>,
+    binds: Vec<Placed<DB>>,
     varies: bool,
 }
 
-enum Bind<DB: Positional> {
+/// The values of some places.
+enum Placed<DB: Positional> {
     Rendered(Arc<DB::Binds>),
     Value(DB::Value),
 }
 
-impl<DB: Positional> Clone for Bind<DB> {
+impl<DB: Positional> Clone for Placed<DB> {
     fn clone(&self) -> Self {
         match self {
             Self::Rendered(binds) => Self::Rendered(Arc::clone(binds)),
@@ -72,7 +76,7 @@ impl<DB: Positional> Debug for Sql<DB> {
 }
 
 impl<DB: Positional> Write for Sql<DB> {
-    const QUOTE: char = DB::QUOTE;
+    const QUOTE: char = <DB as Engine>::QUOTE;
 
     fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
@@ -95,7 +99,7 @@ impl<DB: Positional> Sql<DB> {
         let (text, binds) = DB::rendered(part)?;
         Ok(Self {
             text,
-            binds: vec![Bind::Rendered(Arc::new(binds))],
+            binds: vec![Placed::Rendered(Arc::new(binds))],
             varies,
         })
     }
@@ -109,7 +113,7 @@ impl<DB: Positional> Sql<DB> {
 
     pub(crate) fn bind(&mut self, value: impl Into<DB::Value>) -> &mut Self {
         self.text.push('?');
-        self.binds.push(Bind::Value(value.into()));
+        self.binds.push(Placed::Value(value.into()));
         self
     }
 
@@ -134,18 +138,41 @@ impl<DB: Positional> Sql<DB> {
         self.varies = false;
     }
 
-    /// Takes over the values of a part, for places that the caller has written with `?`.
-    pub(crate) fn take_binds(&mut self, part: &Self) -> &mut Self {
-        self.binds.extend(part.binds.iter().cloned());
-        self
-    }
-
     pub(crate) const fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+}
+
+impl<DB: Positional> From<Script<DB>> for Sql<DB> {
+    fn from(script: Script<DB>) -> Self {
+        let mut sql = Self::new();
+        sql.varies = !(script.keep && is_kept(Kind::Read, &script.shape()));
+        for piece in script.into_pieces() {
+            match piece {
+                Piece::Sql(text) => sql.push(&text),
+                Piece::Bind(bind) => sql.bind(DB::value(bind)),
+            };
+        }
+        sql
+    }
+}
+
+/// Binds a value in a statement of Diesel's.
+pub(crate) fn bind_any<'b, DB>(value: &'b Bind, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()>
+where
+    DB: Positional + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Binary>,
+    i64: ToSql<BigInt, DB>,
+    str: ToSql<Text, DB>,
+    [u8]: ToSql<Binary, DB>,
+{
+    match value {
+        Bind::Text(text) => out.push_bind_param::<Text, str>(text),
+        Bind::Integer(number) => out.push_bind_param::<BigInt, i64>(number),
+        Bind::Bytes(bytes) => out.push_bind_param::<Binary, [u8]>(bytes),
     }
 }
 
@@ -157,8 +184,8 @@ impl<DB: Positional> QueryFragment<DB> for Sql<DB> {
         out.push_sql(&self.text);
         for bind in &self.binds {
             match bind {
-                Bind::Rendered(binds) => DB::push_binds(binds, out.reborrow())?,
-                Bind::Value(value) => DB::push_value(value, out.reborrow())?,
+                Placed::Rendered(binds) => DB::push_binds(binds, out.reborrow())?,
+                Placed::Value(value) => DB::push_value(value, out.reborrow())?,
             }
         }
         Ok(())

@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use diesel::QueryResult;
 use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
-use diesel::query_builder::QueryFragment;
+use diesel::query_builder::{AstPass, QueryFragment};
 use diesel::row::{Field as _, Row};
+use diesel::sql_types::{self, BigInt, Binary};
 use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
 use serde_json::Value as Json;
@@ -15,13 +16,15 @@ use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use super::{check, compose, guard};
 use crate::change::Audit;
-use crate::ddl::{IndexSchema, OwnTypes, Text, push_indexes, push_own_columns};
+use crate::ddl::{IndexStyle, OwnTypes, Text, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
-use crate::snapshot;
-use crate::sql::{Write as _, is_plain_key, push_plain_key};
-use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::history::read;
+use crate::history::select::Given;
+use crate::script::{Bind, Script};
+use crate::sql::Write as _;
+use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
 impl sealed::Sealed for Pg {}
@@ -29,6 +32,10 @@ impl sealed::Sealed for Pg {}
 impl Engine for Pg {
     const NUMBERING: &'static str = "`bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY`";
     const NOW: &'static str = "clock_timestamp()";
+    const QUOTE: char = '"';
+    const LATERAL: bool = true;
+    const DATE: (&'static str, &'static str) = ("CAST(", " AS timestamptz)");
+    const UUID: (&'static str, &'static str) = ("CAST(", " AS uuid)");
     type Part = Part;
     type Work = Work;
     /// Everything is read as text.
@@ -54,38 +61,82 @@ impl Engine for Pg {
         Ok(compose::change(audit))
     }
 
-    fn entries(
-        table: &'static TrackedTable,
-        key_of: &TrackedTable,
-        columns: &[&'static str],
-        key: &dyn QueryFragment<Self>,
-        limit: Option<i64>,
-    ) -> Result<Work, Error> {
-        let key = Part::render(key)?;
-        let mut expected = Sql::new();
-        push_plain_key(&mut expected, key_of, |sql| {
-            sql.push("$");
-        });
-        if !is_plain_key(&key.text(), &expected.text) {
-            return Err(Error::not_a_key());
+    fn reads(statements: Vec<(Script<Self>, &'static str)>) -> Work {
+        let (statements, histories) = statements
+            .into_iter()
+            .map(|(script, history)| (Sql::from(script), history))
+            .unzip();
+        Work {
+            statements,
+            about: About::Histories(histories),
         }
-        let mut sql = Sql::new();
-        let mut number = 0;
-        snapshot::push_select(&mut sql, table, own, kept, columns, |sql| {
-            number += 1;
-            sql.place(number);
-        });
-        sql.binds = key.into_binds();
-        sql.push(" ORDER BY h.history_id DESC");
-        if let Some(limit) = limit {
-            sql.push(" LIMIT ").push(&limit.to_string());
+    }
+
+    fn push_bind<'b>(value: &'b Bind, mut out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        match value {
+            Bind::Text(text) => out.push_bind_param::<sql_types::Text, str>(text),
+            Bind::Integer(number) => out.push_bind_param::<BigInt, i64>(number),
+            Bind::Bytes(bytes) => out.push_bind_param::<Binary, [u8]>(bytes),
         }
-        // The limit is part of the text.
-        sql.keep = limit.is_none();
-        Ok(Work {
-            statements: vec![sql],
-            about: About::History(table),
-        })
+    }
+
+    fn bind_text(value: Bind) -> String {
+        match value {
+            Bind::Text(text) => text,
+            Bind::Integer(number) => number.to_string(),
+            Bind::Bytes(bytes) => bytes.iter().fold("\\x".to_owned(), |mut text, byte| {
+                text.push_str(&format!("{byte:02x}"));
+                text
+            }),
+        }
+    }
+
+    fn push_own(sql: &mut Script<Self>, alias: &str, column: &'static str) {
+        let is_date = column == "history_date" || column == "created_at";
+        sql.push(if is_date { "to_char(" } else { "" });
+        sql.push(alias).push(".").push(column).push(if is_date {
+            " AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US\"+00:00\"')"
+        } else {
+            "::text"
+        });
+    }
+
+    fn push_kept(sql: &mut Script<Self>, alias: &str, column: &TrackedColumn) {
+        let as_text = matches!(
+            column.kind,
+            ValueKind::Binary | ValueKind::Numeric | ValueKind::Float
+        );
+        sql.push(if as_text { "" } else { "to_json(" });
+        sql.push(alias).push(".").identifier(column.history_name);
+        sql.push(if as_text { "::text" } else { ")::text" });
+    }
+
+    /// The function makes of a text what the column is of, whatever its type.
+    fn push_given(
+        sql: &mut Script<Self>,
+        table: Name,
+        column: &str,
+        kind: ValueKind,
+        given: Given,
+    ) {
+        let is_number = kind == ValueKind::Integer;
+        if is_number {
+            sql.push("CAST(");
+        } else {
+            sql.push("koherent_typed((NULL::").table(table);
+            sql.push(").").identifier(column).push(", ");
+        }
+        match given {
+            Given::Value(bind) => sql.text(Self::bind_text(bind)),
+            Given::Place(at) => sql.push("(k.value->>").push(&at.to_string()).push(")"),
+        };
+        sql.push(if is_number { " AS bigint)" } else { ")" });
+    }
+
+    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
+        Self::push_kept(sql, "h", column);
+        sql.push(" IS DISTINCT FROM ");
+        Self::push_kept(sql, "b", column);
     }
 
     fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Work> {
@@ -134,7 +185,7 @@ impl Engine for Pg {
             // `to_json` writes bytes as `\x…`.
             ValueKind::Binary => STANDARD.encode(bytes(&text)).into(),
             ValueKind::Numeric => Json::String(text),
-            ValueKind::Float => snapshot::float(text),
+            ValueKind::Float => read::float(text),
             _ => serde_json::from_str(&text).unwrap_or(Json::String(text)),
         };
         Some(FieldValue::from_json(json))
@@ -189,7 +240,7 @@ impl Engine for Pg {
             ",
     ADD COLUMN ",
         );
-        push_indexes(&mut sql, table, IndexSchema::OfTable);
+        push_indexes(&mut sql, table, IndexStyle::Postgres);
         guard::push_append_only(&mut sql, table);
         sql.0
     }
@@ -239,37 +290,6 @@ const OWN_TYPES: OwnTypes = OwnTypes {
     transaction: "uuid",
     context: "json",
 };
-
-/// A column of Koherent's own, as text.
-fn own(sql: &mut Sql, alias: &str, column: &'static str) {
-    sql.push(if column.ends_with("_date") || column == "created_at" {
-        "to_char("
-    } else {
-        ""
-    });
-    sql.push(alias).push(".").identifier(column);
-    sql.push(if column.ends_with("_date") || column == "created_at" {
-        " AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US\"+00:00\"')"
-    } else {
-        "::text"
-    });
-}
-
-/// A kept column, as JSON in text.
-fn kept(sql: &mut Sql, column: &TrackedColumn) {
-    match column.kind {
-        ValueKind::Binary | ValueKind::Numeric | ValueKind::Float => {
-            sql.push("h.")
-                .identifier(column.history_name)
-                .push("::text");
-        }
-        _ => {
-            sql.push("to_json(h.")
-                .identifier(column.history_name)
-                .push(")::text");
-        }
-    }
-}
 
 /// Reads `\x…`.
 fn bytes(text: &str) -> Vec<u8> {

@@ -12,10 +12,10 @@ pub(super) fn tell(about: &About, error: DieselError) -> Error {
     match about {
         About::Change { table, .. } => of_change(table, error),
         About::History(table) => Error::HistoryNotRead {
-            table: table.name(),
+            table,
             source: error,
         },
-        About::Catalog { .. } => Error::Diesel(error),
+        About::Histories(_) | About::Catalog { .. } => Error::Diesel(error),
     }
 }
 

@@ -65,6 +65,15 @@ pub(super) async fn run<S: Session>(
     look: &mut LookAtSome<'_, S::Row>,
 ) -> Result<usize, Error> {
     let Work { statements, about } = work;
+    if let About::Histories(histories) = about {
+        let mut rows = 0;
+        for (statement, history) in statements.into_iter().zip(histories) {
+            rows += one(session, statement, &About::History(history), look)
+                .await?
+                .touched;
+        }
+        return Ok(rows);
+    }
     let (mut touched, mut recorded) = (0, 0);
     let depth = session.depth()?;
     let alone = depth == 0;
@@ -225,7 +234,9 @@ async fn one<S: Session>(
             counts_entries,
             ..
         } => (Some(recorder), *returned, *counts_entries),
-        About::History(_) | About::Catalog { .. } => (None, Some(usize::MAX), false),
+        About::Histories(_) | About::History(_) | About::Catalog { .. } => {
+            (None, Some(usize::MAX), false)
+        }
     };
     let known = known_types(session, &binds, recorder).await?;
     let named = binds.named().to_vec();

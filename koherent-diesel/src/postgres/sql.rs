@@ -6,6 +6,9 @@ use diesel::query_builder::{QueryBuilder as _, QueryFragment};
 use diesel::result::Error as DieselError;
 
 use super::collect::Binds;
+use crate::engine::Engine as _;
+use crate::prepared::{Kind, is_kept};
+use crate::script::{Bind, Piece, Script};
 use crate::sql::Write;
 
 /// A part that Diesel has rendered: the text between its values, and the values.
@@ -34,10 +37,6 @@ impl Part {
 
     pub(super) fn is_empty(&self) -> bool {
         self.texts.iter().all(String::is_empty)
-    }
-
-    pub(super) fn into_binds(self) -> Binds {
-        self.binds
     }
 
     /// The text, with a `$` for each value.
@@ -180,6 +179,30 @@ impl Sql {
                 .push(&at.to_string());
         }
         self
+    }
+}
+
+/// Values are sent as text; what they are, the statement says.
+impl From<Script<Pg>> for Sql {
+    fn from(script: Script<Pg>) -> Self {
+        let mut sql = Self::new();
+        sql.keep = script.keep && is_kept(Kind::Read, &script.shape());
+        for piece in script.into_pieces() {
+            match piece {
+                Piece::Sql(text) => {
+                    sql.push(&text);
+                }
+                Piece::Bind(Bind::Text(text)) => {
+                    sql.bind(Some(text));
+                }
+                Piece::Bind(bind) => {
+                    sql.push("CAST(")
+                        .bind(Some(Pg::bind_text(bind)))
+                        .push(" AS bigint)");
+                }
+            }
+        }
+        sql
     }
 }
 

@@ -23,8 +23,10 @@ pub(super) enum About {
         /// Whether one more column says how many entries were written: the task's row is one of the things that were.
         counts_entries: bool,
     },
+    /// Histories that are read, one per statement.
+    Histories(Vec<&'static str>),
     /// A history that is read.
-    History(&'static TrackedTable),
+    History(&'static str),
     /// What is read of the database itself: where `koherent_table` is there, what is in it as well.
     Catalog {
         /// Returns a row where it is.
@@ -37,7 +39,7 @@ impl About {
     pub(super) const fn recorder(&self) -> Option<&Recorder> {
         match self {
             Self::Change { recorder, .. } => Some(recorder),
-            Self::History(_) | Self::Catalog { .. } => None,
+            Self::Histories(_) | Self::History(_) | Self::Catalog { .. } => None,
         }
     }
 }

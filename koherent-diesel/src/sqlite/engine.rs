@@ -17,14 +17,16 @@ use super::value::Value;
 use super::work::{Read, Sql, Work};
 use super::{check, guard};
 use crate::change::Audit;
-use crate::ddl::{IndexSchema, OwnTypes, Text as Ddl, push_indexes, push_own_columns};
+use crate::ddl::{IndexStyle, OwnTypes, Text as Ddl, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
+use crate::history::select::Given;
 use crate::positional::Positional;
-use crate::snapshot;
-use crate::sql::{Write as _, is_plain_key, push_plain_key};
-use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::positional::bind_any;
+use crate::script::{Bind, Script};
+use crate::sql::Write as _;
+use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
 type Collector<'a> = <Sqlite as Backend>::BindCollector<'a>;
@@ -32,7 +34,6 @@ type Collector<'a> = <Sqlite as Backend>::BindCollector<'a>;
 impl sealed::Sealed for Sqlite {}
 
 impl Positional for Sqlite {
-    const QUOTE: char = '`';
     const ROWS: &'static str = "VALUES ";
     type Value = Value;
     type Binds = <Collector<'static> as MoveableBindCollector<Self>>::BindData;
@@ -43,6 +44,14 @@ impl Positional for Sqlite {
         let mut binds = Collector::default();
         part.collect_binds(&mut binds, &mut (), &Self)?;
         Ok((text.finish(), binds.moveable()))
+    }
+
+    fn value(bind: Bind) -> Value {
+        match bind {
+            Bind::Text(text) => Value::Text(text),
+            Bind::Integer(number) => Value::Integer(number),
+            Bind::Bytes(bytes) => Value::Blob(bytes),
+        }
     }
 
     fn push_value<'b>(value: &'b Value, mut out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
@@ -64,6 +73,7 @@ impl Engine for Sqlite {
     const NUMBERING: &'static str =
         "INTEGER PRIMARY KEY AUTOINCREMENT (another integer type numbers nothing in SQLite)";
     const ROW_BY_ROW: bool = true;
+    const QUOTE: char = '`';
     const NOW: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00'";
     const CLOSE_SCOPE: &'static str =
         "UPDATE koherent_session SET attribution = NULL, operation = NULL";
@@ -92,57 +102,54 @@ impl Engine for Sqlite {
         Ok(Work::Change(Box::new(audit)))
     }
 
-    fn entries(
-        table: &'static TrackedTable,
-        key_of: &TrackedTable,
-        columns: &[&'static str],
-        key: &dyn QueryFragment<Self>,
-        limit: Option<i64>,
-    ) -> Result<Work, Error> {
-        let key = Sql::render(key)?;
-        let mut expected = Sql::new();
-        push_plain_key(&mut expected, key_of, |sql| {
-            sql.push("?");
-        });
-        if !is_plain_key(key.text(), expected.text()) {
-            return Err(Error::not_a_key());
+    fn reads(statements: Vec<(Script<Self>, &'static str)>) -> Work {
+        Work::Reads(statements.into_iter().map(Read::history).collect())
+    }
+
+    fn push_bind<'b>(value: &'b Bind, out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        bind_any(value, out)
+    }
+
+    fn bind_text(value: Bind) -> String {
+        match value {
+            Bind::Text(text) => text,
+            Bind::Integer(number) => number.to_string(),
+            Bind::Bytes(bytes) => STANDARD.encode(bytes),
         }
-        let mut sql = Sql::new();
-        snapshot::push_select(
-            &mut sql,
-            table,
-            |sql, alias, column| {
-                sql.push(alias).push(".").identifier(column);
-            },
-            |sql, column| match column.kind {
-                // SQLite's binary JSON is its own affair; text stands as it was written.
-                ValueKind::Json => {
-                    sql.push("CASE typeof(h.").identifier(column.history_name);
-                    sql.push(") WHEN 'blob' THEN json(h.")
-                        .identifier(column.history_name);
-                    sql.push(") ELSE h.")
-                        .identifier(column.history_name)
-                        .push(" END");
-                }
-                _ => {
-                    sql.push("h.").identifier(column.history_name);
-                }
-            },
-            columns,
-            |sql| {
-                sql.push("?");
-            },
-        );
-        sql.take_binds(&key).push(" ORDER BY h.`history_id` DESC");
-        if let Some(limit) = limit {
-            sql.push(" LIMIT ").bind(limit);
+    }
+
+    fn push_own(sql: &mut Script<Self>, alias: &str, column: &'static str) {
+        sql.push(alias).push(".").push(column);
+    }
+
+    fn push_kept(sql: &mut Script<Self>, alias: &str, column: &TrackedColumn) {
+        let name = |sql: &mut Script<Self>| {
+            sql.push(alias).push(".").identifier(column.history_name);
+        };
+        if column.kind != ValueKind::Json {
+            return name(sql);
         }
-        let history_of = Some(table);
-        Ok(Work::Read(Read {
-            sql,
-            history_of,
-            also: None,
-        }))
+        // SQLite's binary JSON is its own affair; text stands as it was written.
+        sql.push("CASE typeof(");
+        name(sql);
+        sql.push(") WHEN 'blob' THEN json(");
+        name(sql);
+        sql.push(") ELSE ");
+        name(sql);
+        sql.push(" END");
+    }
+
+    /// Columns make of a text what they hold.
+    fn push_given(sql: &mut Script<Self>, _: Name, _: &str, _: ValueKind, given: Given) {
+        if let Given::Value(bind) = given {
+            sql.bind(bind);
+        }
+    }
+
+    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
+        Self::push_kept(sql, "h", column);
+        sql.push(" IS NOT ");
+        Self::push_kept(sql, "b", column);
     }
 
     fn catalog(tables: &[&'static TrackedTable]) -> QueryResult<Work> {
@@ -246,7 +253,7 @@ impl Engine for Sqlite {
     ",
         );
         sql.push("\n)");
-        push_indexes(&mut sql, table, IndexSchema::OfIndex);
+        push_indexes(&mut sql, table, IndexStyle::Sqlite);
         guard::push_append_only(&mut sql, table);
         sql.0
     }

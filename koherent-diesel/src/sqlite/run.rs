@@ -36,6 +36,9 @@ pub(super) fn run(
     match work {
         Work::Change(job) => record(connection, job, look),
         Work::Read(read) => self::read(connection, read, look),
+        Work::Reads(reads) => reads.iter().try_fold(0, |rows, read| {
+            Ok(rows + self::read(connection, read, look)?)
+        }),
     }
 }
 
@@ -76,10 +79,7 @@ fn read(
         }
     }
     result.map_err(|error| match (error, read.history_of) {
-        (Error::Diesel(source), Some(table)) => Error::HistoryNotRead {
-            table: table.name(),
-            source,
-        },
+        (Error::Diesel(source), Some(table)) => Error::HistoryNotRead { table, source },
         (error, _) => error,
     })
 }

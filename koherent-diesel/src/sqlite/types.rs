@@ -8,7 +8,7 @@ use diesel::sql_types::Text;
 use diesel::sqlite::{Sqlite, SqliteValue};
 use uuid::Uuid;
 
-use crate::snapshot::date_from_text;
+use crate::history::read::date_from_text;
 use crate::sql_types::{HistoryContext, HistoryDate, HistoryTransaction};
 
 /// Six digits always, so that the order of the text is the order of the time.

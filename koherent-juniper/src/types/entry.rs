@@ -47,7 +47,7 @@ impl From<ChangeKind> for HistoryKind {
 /// use koherent_core::{ChangeKind, HistoryEntry};
 /// use koherent_juniper::{HistoryKind, ProvenanceEntry};
 /// # let date = chrono::DateTime::from_timestamp(0, 0).unwrap();
-/// # let entry = HistoryEntry { id: 1, table: "samples", kind: ChangeKind::Create, date, user: Some("ann".into()),
+/// # let entry = HistoryEntry { id: 1, table: "samples", key: 7.into(), kind: ChangeKind::Create, date, user: Some("ann".into()),
 /// #     client: None, organization: None, task: None, transaction: Default::default(), reason: None, context: None,
 /// #     changes: Vec::new() };
 /// let entry = ProvenanceEntry::from(&entry);

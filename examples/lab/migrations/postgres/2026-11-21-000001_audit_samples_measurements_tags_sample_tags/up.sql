@@ -11,9 +11,10 @@ ALTER TABLE "samples_history" ADD COLUMN history_id bigint GENERATED ALWAYS AS I
     ADD COLUMN history_reason text,
     ADD COLUMN history_context json;
 CREATE INDEX "samples_history_key" ON "samples_history" ("id", "history_id");
-CREATE INDEX "samples_history_task" ON "samples_history" ("history_task");
-CREATE INDEX "samples_history_user" ON "samples_history" ("history_user", "history_date");
-CREATE INDEX "samples_history_date" ON "samples_history" ("history_date");
+CREATE INDEX "samples_history_task" ON "samples_history" ("history_task", "history_date", "history_id") INCLUDE ("id", "history_kind") WHERE history_task IS NOT NULL;
+CREATE INDEX "samples_history_user" ON "samples_history" ("history_user", "history_date", "history_id") WHERE history_user IS NOT NULL;
+CREATE INDEX "samples_history_organization" ON "samples_history" ("history_organization", "history_date", "history_id") WHERE history_organization IS NOT NULL;
+CREATE INDEX "samples_history_date" ON "samples_history" ("history_date", "history_id");
 CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "samples_history"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "samples"
@@ -45,9 +46,10 @@ ALTER TABLE "measurements_history" ADD COLUMN history_id bigint GENERATED ALWAYS
     ADD COLUMN history_reason text,
     ADD COLUMN history_context json;
 CREATE INDEX "measurements_history_key" ON "measurements_history" ("id", "history_id");
-CREATE INDEX "measurements_history_task" ON "measurements_history" ("history_task");
-CREATE INDEX "measurements_history_user" ON "measurements_history" ("history_user", "history_date");
-CREATE INDEX "measurements_history_date" ON "measurements_history" ("history_date");
+CREATE INDEX "measurements_history_task" ON "measurements_history" ("history_task", "history_date", "history_id") INCLUDE ("id", "history_kind") WHERE history_task IS NOT NULL;
+CREATE INDEX "measurements_history_user" ON "measurements_history" ("history_user", "history_date", "history_id") WHERE history_user IS NOT NULL;
+CREATE INDEX "measurements_history_organization" ON "measurements_history" ("history_organization", "history_date", "history_id") WHERE history_organization IS NOT NULL;
+CREATE INDEX "measurements_history_date" ON "measurements_history" ("history_date", "history_id");
 CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "measurements_history"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "measurements"
@@ -79,9 +81,10 @@ ALTER TABLE "tags_history" ADD COLUMN history_id bigint GENERATED ALWAYS AS IDEN
     ADD COLUMN history_reason text,
     ADD COLUMN history_context json;
 CREATE INDEX "tags_history_key" ON "tags_history" ("id", "history_id");
-CREATE INDEX "tags_history_task" ON "tags_history" ("history_task");
-CREATE INDEX "tags_history_user" ON "tags_history" ("history_user", "history_date");
-CREATE INDEX "tags_history_date" ON "tags_history" ("history_date");
+CREATE INDEX "tags_history_task" ON "tags_history" ("history_task", "history_date", "history_id") INCLUDE ("id", "history_kind") WHERE history_task IS NOT NULL;
+CREATE INDEX "tags_history_user" ON "tags_history" ("history_user", "history_date", "history_id") WHERE history_user IS NOT NULL;
+CREATE INDEX "tags_history_organization" ON "tags_history" ("history_organization", "history_date", "history_id") WHERE history_organization IS NOT NULL;
+CREATE INDEX "tags_history_date" ON "tags_history" ("history_date", "history_id");
 CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "tags_history"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "tags"
@@ -113,9 +116,10 @@ ALTER TABLE "sample_tags_history" ADD COLUMN history_id bigint GENERATED ALWAYS 
     ADD COLUMN history_reason text,
     ADD COLUMN history_context json;
 CREATE INDEX "sample_tags_history_key" ON "sample_tags_history" ("sample_id", "tag_id", "history_id");
-CREATE INDEX "sample_tags_history_task" ON "sample_tags_history" ("history_task");
-CREATE INDEX "sample_tags_history_user" ON "sample_tags_history" ("history_user", "history_date");
-CREATE INDEX "sample_tags_history_date" ON "sample_tags_history" ("history_date");
+CREATE INDEX "sample_tags_history_task" ON "sample_tags_history" ("history_task", "history_date", "history_id") INCLUDE ("sample_id", "tag_id", "history_kind") WHERE history_task IS NOT NULL;
+CREATE INDEX "sample_tags_history_user" ON "sample_tags_history" ("history_user", "history_date", "history_id") WHERE history_user IS NOT NULL;
+CREATE INDEX "sample_tags_history_organization" ON "sample_tags_history" ("history_organization", "history_date", "history_id") WHERE history_organization IS NOT NULL;
+CREATE INDEX "sample_tags_history_date" ON "sample_tags_history" ("history_date", "history_id");
 CREATE TRIGGER koherent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "sample_tags_history"
     FOR EACH STATEMENT EXECUTE FUNCTION koherent_append_only();
 CREATE TRIGGER koherent_guard_insert AFTER INSERT ON "sample_tags"

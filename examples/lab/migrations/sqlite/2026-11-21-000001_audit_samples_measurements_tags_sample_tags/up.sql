@@ -19,9 +19,10 @@ CREATE TABLE `samples_history` (
     history_context TEXT
 );
 CREATE INDEX `samples_history_key` ON `samples_history` (`id`, `history_id`);
-CREATE INDEX `samples_history_task` ON `samples_history` (`history_task`);
-CREATE INDEX `samples_history_user` ON `samples_history` (`history_user`, `history_date`);
-CREATE INDEX `samples_history_date` ON `samples_history` (`history_date`);
+CREATE INDEX `samples_history_task` ON `samples_history` (`history_task`, `history_date`, `history_id`, `id`, `history_kind`) WHERE history_task IS NOT NULL;
+CREATE INDEX `samples_history_user` ON `samples_history` (`history_user`, `history_date`, `history_id`) WHERE history_user IS NOT NULL;
+CREATE INDEX `samples_history_organization` ON `samples_history` (`history_organization`, `history_date`, `history_id`) WHERE history_organization IS NOT NULL;
+CREATE INDEX `samples_history_date` ON `samples_history` (`history_date`, `history_id`);
 CREATE TRIGGER `koherent_append_only_samples_history_update` BEFORE UPDATE ON `samples_history`
 BEGIN
     SELECT RAISE(ABORT, 'KO002: UPDATE of samples_history refused: rows are only added here; `koherent prune` is what deletes old entries');
@@ -84,9 +85,10 @@ CREATE TABLE `measurements_history` (
     history_context TEXT
 );
 CREATE INDEX `measurements_history_key` ON `measurements_history` (`id`, `history_id`);
-CREATE INDEX `measurements_history_task` ON `measurements_history` (`history_task`);
-CREATE INDEX `measurements_history_user` ON `measurements_history` (`history_user`, `history_date`);
-CREATE INDEX `measurements_history_date` ON `measurements_history` (`history_date`);
+CREATE INDEX `measurements_history_task` ON `measurements_history` (`history_task`, `history_date`, `history_id`, `id`, `history_kind`) WHERE history_task IS NOT NULL;
+CREATE INDEX `measurements_history_user` ON `measurements_history` (`history_user`, `history_date`, `history_id`) WHERE history_user IS NOT NULL;
+CREATE INDEX `measurements_history_organization` ON `measurements_history` (`history_organization`, `history_date`, `history_id`) WHERE history_organization IS NOT NULL;
+CREATE INDEX `measurements_history_date` ON `measurements_history` (`history_date`, `history_id`);
 CREATE TRIGGER `koherent_append_only_measurements_history_update` BEFORE UPDATE ON `measurements_history`
 BEGIN
     SELECT RAISE(ABORT, 'KO002: UPDATE of measurements_history refused: rows are only added here; `koherent prune` is what deletes old entries');
@@ -146,9 +148,10 @@ CREATE TABLE `tags_history` (
     history_context TEXT
 );
 CREATE INDEX `tags_history_key` ON `tags_history` (`id`, `history_id`);
-CREATE INDEX `tags_history_task` ON `tags_history` (`history_task`);
-CREATE INDEX `tags_history_user` ON `tags_history` (`history_user`, `history_date`);
-CREATE INDEX `tags_history_date` ON `tags_history` (`history_date`);
+CREATE INDEX `tags_history_task` ON `tags_history` (`history_task`, `history_date`, `history_id`, `id`, `history_kind`) WHERE history_task IS NOT NULL;
+CREATE INDEX `tags_history_user` ON `tags_history` (`history_user`, `history_date`, `history_id`) WHERE history_user IS NOT NULL;
+CREATE INDEX `tags_history_organization` ON `tags_history` (`history_organization`, `history_date`, `history_id`) WHERE history_organization IS NOT NULL;
+CREATE INDEX `tags_history_date` ON `tags_history` (`history_date`, `history_id`);
 CREATE TRIGGER `koherent_append_only_tags_history_update` BEFORE UPDATE ON `tags_history`
 BEGIN
     SELECT RAISE(ABORT, 'KO002: UPDATE of tags_history refused: rows are only added here; `koherent prune` is what deletes old entries');
@@ -208,9 +211,10 @@ CREATE TABLE `sample_tags_history` (
     history_context TEXT
 );
 CREATE INDEX `sample_tags_history_key` ON `sample_tags_history` (`sample_id`, `tag_id`, `history_id`);
-CREATE INDEX `sample_tags_history_task` ON `sample_tags_history` (`history_task`);
-CREATE INDEX `sample_tags_history_user` ON `sample_tags_history` (`history_user`, `history_date`);
-CREATE INDEX `sample_tags_history_date` ON `sample_tags_history` (`history_date`);
+CREATE INDEX `sample_tags_history_task` ON `sample_tags_history` (`history_task`, `history_date`, `history_id`, `sample_id`, `tag_id`, `history_kind`) WHERE history_task IS NOT NULL;
+CREATE INDEX `sample_tags_history_user` ON `sample_tags_history` (`history_user`, `history_date`, `history_id`) WHERE history_user IS NOT NULL;
+CREATE INDEX `sample_tags_history_organization` ON `sample_tags_history` (`history_organization`, `history_date`, `history_id`) WHERE history_organization IS NOT NULL;
+CREATE INDEX `sample_tags_history_date` ON `sample_tags_history` (`history_date`, `history_id`);
 CREATE TRIGGER `koherent_append_only_sample_tags_history_update` BEFORE UPDATE ON `sample_tags_history`
 BEGIN
     SELECT RAISE(ABORT, 'KO002: UPDATE of sample_tags_history refused: rows are only added here; `koherent prune` is what deletes old entries');

@@ -1,17 +1,15 @@
 //! Links: join tables whose rows say that two others belong together.
 
-use diesel::dsl::Find;
-use diesel::query_builder::{IntoUpdateTarget, QueryFragment};
 use diesel::query_dsl::methods::FindDsl;
-use diesel::row::Row;
-use koherent_core::{ChangeKind, FieldValue, HistoryEntry};
+use koherent_core::{ChangeKind, FieldValue, HistoryEntry, RowKey};
 
+use super::filter::HistoryFilter;
+use super::page::Cursor;
+use super::query::HistoryQuery;
+use super::read::Found;
+use super::select::{GroupBy, Groups};
 use crate::driver::Driver;
-use crate::driver::sealed::Ours;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::reading::Reading;
-use crate::snapshot::Entries;
 use crate::table::{Audited, TrackedTable};
 
 /// A join table with two ends. Implemented by [`audited_link!`](crate::audited_link).
@@ -98,7 +96,7 @@ pub struct LinkEntry {
 /// apart from. The key is what `table.find` takes.
 ///
 /// ```
-/// # include!("doctest_setup.rs");
+/// # include!("../doctest_setup.rs");
 /// koherent_diesel::audited_table! { tags => tags_history (id) { id -> BigInt, label -> Text, } }
 /// koherent_diesel::audited_table! {
 ///     sample_tags => sample_tags_history (sample_id, tag_id) { sample_id -> BigInt, tag_id -> BigInt, }
@@ -121,40 +119,54 @@ pub struct LinkEntry {
 /// # Ok(())
 /// # }
 /// ```
-pub fn links_of<L, T, K>(
-    _: L,
-    table: T,
-    key: K,
-) -> LinksOf<L, T, <Find<T, K> as IntoUpdateTarget>::WhereClause>
+pub fn links_of<L, T, K>(_: L, _: T, key: K) -> LinkQuery
 where
     L: LinksTo<T>,
     T: Audited + FindDsl<K>,
-    Find<T, K>: IntoUpdateTarget<Table = T>,
+    K: Into<RowKey>,
 {
-    LinksOf {
-        key: table.find(key).into_update_target().where_clause,
-        limit: None,
-        link: std::marker::PhantomData,
-    }
+    LinkQuery::new(L::tracked(), L::ends(), L::END, vec![key.into()])
 }
 
-/// The entries of a row's links, about to be loaded.
-#[derive(Debug)]
+/// What is asked of the history of links: which rows', which entries, how many.
+#[derive(Debug, Clone)]
 #[must_use = "nothing is read until it is loaded"]
-pub struct LinksOf<L, T, W> {
-    key: W,
-    limit: Option<u32>,
-    link: std::marker::PhantomData<(L, T)>,
+pub struct LinkQuery {
+    query: HistoryQuery,
+    ends: [LinkEnd; 2],
 }
 
-impl<L, T, W> LinksOf<L, T, W>
-where
-    L: LinksTo<T>,
-    T: Audited,
-{
-    /// Loads only that many, the newest.
-    pub const fn limit(mut self, limit: u32) -> Self {
-        self.limit = Some(limit);
+impl LinkQuery {
+    /// The links of rows at one end of a join table.
+    pub(crate) fn new(
+        link: &'static TrackedTable,
+        ends: [LinkEnd; 2],
+        end: usize,
+        keys: Vec<RowKey>,
+    ) -> Self {
+        let groups = Groups {
+            by: GroupBy::Column(ends[end].column),
+            values: keys,
+        };
+        let query = HistoryQuery::new(vec![link], Some(groups));
+        Self { query, ends }
+    }
+
+    /// Only these entries.
+    pub fn filter(mut self, filter: HistoryFilter) -> Self {
+        self.query = self.query.filter(filter);
+        self
+    }
+
+    /// Only that many, the newest.
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.query = self.query.limit(limit);
+        self
+    }
+
+    /// What comes behind that place.
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.query = self.query.after(cursor);
         self
     }
 
@@ -162,49 +174,42 @@ where
     ///
     /// # Errors
     ///
-    /// As [`EntriesOf::load`](crate::EntriesOf::load).
-    pub fn load<'c, C>(self, connection: &'c mut C) -> C::Reply<'c, Result<Vec<LinkEntry>, Error>>
-    where
-        C: Driver,
-        W: QueryFragment<C::Backend>,
-    {
-        let (link, ends) = (L::tracked(), L::ends());
-        let entries = Entries::new(link, self.limit);
-        let column = link.history_name_of(ends[L::END].column);
-        let work = C::Backend::entries(link, T::tracked(), &[column], &self.key, entries.rows());
-        connection.run(work, Links { entries, ends }, Ours)
+    /// As [`HistoryQuery::load`].
+    pub fn load<C: Driver>(
+        self,
+        connection: &mut C,
+    ) -> C::Reply<'_, Result<Vec<LinkEntry>, Error>> {
+        let Self { query, ends } = self;
+        query.run(connection, move |found| {
+            let entries = found.into_iter();
+            Ok(entries.map(|found| LinkEntry::new(found, ends)).collect())
+        })
     }
 }
 
-/// The entries of links, as they come.
-struct Links {
-    entries: Entries,
-    ends: [LinkEnd; 2],
-}
-
-impl<DB: Engine> Reading<DB> for Links {
-    type Output = Vec<LinkEntry>;
-
-    fn row<'a>(&mut self, row: &impl Row<'a, DB>) -> Result<(), Error> {
-        Reading::<DB>::row(&mut self.entries, row)
-    }
-
-    fn finish(self, _: usize) -> Result<Self::Output, Error> {
-        let ends = self.ends;
-        let entries = self.entries.with_values().into_iter();
-        Ok(entries
-            .map(|(entry, values)| LinkEntry {
-                kind: match entry.kind {
-                    ChangeKind::Create => LinkKind::Associate,
-                    ChangeKind::Update => LinkKind::Update,
-                    ChangeKind::Delete => LinkKind::Disassociate,
-                },
-                ends: ends.map(|end| LinkedRow {
-                    table: end.table.name(),
-                    key: values(end.column),
-                }),
-                entry,
-            })
-            .collect())
+impl LinkEntry {
+    fn new(found: Found, ends: [LinkEnd; 2]) -> Self {
+        let Found {
+            entry,
+            values,
+            table,
+            ..
+        } = found;
+        let value = |column: &str| {
+            let at = table.fields.iter().position(|known| *known == column);
+            at.and_then(|at| values[at].clone())
+        };
+        Self {
+            kind: match entry.kind {
+                ChangeKind::Create => LinkKind::Associate,
+                ChangeKind::Update => LinkKind::Update,
+                ChangeKind::Delete => LinkKind::Disassociate,
+            },
+            ends: ends.map(|end| LinkedRow {
+                table: end.table.name(),
+                key: value(end.column),
+            }),
+            entry,
+        }
     }
 }

@@ -1,0 +1,2 @@
+DROP FUNCTION koherent_typed (anyelement, text);
+DROP INDEX koherent_task_created;

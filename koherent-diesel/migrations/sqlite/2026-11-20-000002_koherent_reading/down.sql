@@ -1,0 +1,1 @@
+DROP INDEX koherent_task_created;

@@ -1,0 +1,306 @@
+//! Which entries are meant.
+
+use chrono::{DateTime, Utc};
+use koherent_core::{ChangeKind, ClientId, Issuer, Organization, RowKey, Subject, TaskId};
+use uuid::Uuid;
+
+use crate::engine::Engine;
+use crate::script::Script;
+use crate::sql::Write as _;
+use crate::table::TrackedTable;
+
+use super::select::{push_field_changed, push_key};
+
+/// Which entries of histories are meant. Everything, unless a method says otherwise.
+///
+/// Methods can be combined: an entry must match all of them. Calling one again adds an alternative: `.task("a").task("b")`
+/// means entries under either task. Identifiers are compared byte for byte.
+///
+/// ```
+/// use koherent_core::ChangeKind;
+/// use koherent_diesel::HistoryFilter;
+///
+/// let created_by_ann = HistoryFilter::new().user("ann").kind(ChangeKind::Create);
+/// # assert_ne!(created_by_ann, HistoryFilter::new());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[must_use]
+pub struct HistoryFilter {
+    tasks: Vec<TaskId>,
+    trees: Vec<TaskId>,
+    roots: Vec<TaskId>,
+    agent_clients: Vec<ClientId>,
+    issuers: Vec<Issuer>,
+    users: Vec<Subject>,
+    clients: Vec<ClientId>,
+    organizations: Vec<Organization>,
+    kinds: Vec<ChangeKind>,
+    since: Option<DateTime<Utc>>,
+    before: Option<DateTime<Utc>>,
+    pub(super) fields: Vec<String>,
+    keys: Vec<RowKey>,
+    transactions: Vec<Uuid>,
+    reasons: Vec<String>,
+    /// All of these must hold.
+    within: Vec<Organization>,
+}
+
+impl HistoryFilter {
+    /// All entries.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Made under that task.
+    pub fn task(mut self, task: impl Into<TaskId>) -> Self {
+        self.tasks.push(task.into());
+        self
+    }
+
+    /// Made under that task, or under one that it caused, directly or through others.
+    pub fn task_tree(mut self, task: impl Into<TaskId>) -> Self {
+        self.trees.push(task.into());
+        self
+    }
+
+    /// Made under a task of the causal tree with that root.
+    pub fn root_task(mut self, task: impl Into<TaskId>) -> Self {
+        self.roots.push(task.into());
+        self
+    }
+
+    /// Made under a task that an agent with that OAuth client executed.
+    pub fn agent_client(mut self, client: impl Into<ClientId>) -> Self {
+        self.agent_clients.push(client.into());
+        self
+    }
+
+    /// Made under a task that this issuer attested.
+    pub fn issuer(mut self, issuer: impl Into<Issuer>) -> Self {
+        self.issuers.push(issuer.into());
+        self
+    }
+
+    /// Made by that principal (its `sub`).
+    pub fn user(mut self, user: impl Into<Subject>) -> Self {
+        self.users.push(user.into());
+        self
+    }
+
+    /// Made through that OAuth client.
+    pub fn client(mut self, client: impl Into<ClientId>) -> Self {
+        self.clients.push(client.into());
+        self
+    }
+
+    /// Made for that organization.
+    pub fn organization(mut self, organization: impl Into<Organization>) -> Self {
+        self.organizations.push(organization.into());
+        self
+    }
+
+    /// Of that kind.
+    pub fn kind(mut self, kind: ChangeKind) -> Self {
+        self.kinds.push(kind);
+        self
+    }
+
+    /// Made at that time or later. Of several, the latest counts.
+    pub fn since(mut self, date: DateTime<Utc>) -> Self {
+        self.since = Some(self.since.map_or(date, |since| since.max(date)));
+        self
+    }
+
+    /// Made before that time. Of several, the earliest counts.
+    pub fn before(mut self, date: DateTime<Utc>) -> Self {
+        self.before = Some(self.before.map_or(date, |before| before.min(date)));
+        self
+    }
+
+    /// In which that field has another value than before. It is called as the database calls the column.
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.fields.push(field.into());
+        self
+    }
+
+    /// Of the row with that key. A key that no row can have, such as `abc` of a number, matches nothing.
+    pub fn key(mut self, key: impl Into<RowKey>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    /// Made in that transaction.
+    pub fn transaction(mut self, transaction: Uuid) -> Self {
+        self.transactions.push(transaction);
+        self
+    }
+
+    /// Made for that reason, in these words.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reasons.push(reason.into());
+        self
+    }
+
+    /// Only what that scope may see, whatever else is asked for.
+    pub fn within(mut self, scope: &HistoryScope) -> Self {
+        if let HistoryScope::Organization(organization) = scope {
+            self.within.push(organization.clone());
+        }
+        self
+    }
+
+    /// Whether only deletions are meant, or deletions as well.
+    #[must_use]
+    pub fn includes_deletions(&self) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&ChangeKind::Delete)
+    }
+
+    /// The organizations that entries, and tasks, must be of.
+    pub(super) fn scopes(&self) -> &[Organization] {
+        &self.within
+    }
+
+    /// Whether entries of that table can match.
+    pub(super) fn may_match(&self, table: &TrackedTable) -> bool {
+        let known = |field: &String| table.fields.contains(&field.as_str());
+        self.fields.is_empty() || self.fields.iter().any(known)
+    }
+
+    /// Writes ` AND …` for what must hold of the entry `h`.
+    pub(super) fn push<DB: Engine>(&self, sql: &mut Script<DB>, table: &'static TrackedTable) {
+        push_texts(sql, "h", "history_task", &self.tasks);
+        push_texts(sql, "h", "history_user", &self.users);
+        push_texts(sql, "h", "history_client", &self.clients);
+        push_texts(sql, "h", "history_organization", &self.organizations);
+        for organization in &self.within {
+            push_texts(sql, "h", "history_organization", [organization]);
+        }
+        push_texts(sql, "h", "history_reason", &self.reasons);
+        if !self.kinds.is_empty() {
+            // They are three, and no user's: they stand in the text.
+            let codes: Vec<_> = self.kinds.iter().map(|kind| kind.code()).collect();
+            sql.push(" AND h.history_kind IN ('")
+                .push(&codes.join("', '"))
+                .push("')");
+        }
+        if let Some(since) = self.since {
+            sql.push(" AND h.history_date >= ").date(since);
+        }
+        if let Some(before) = self.before {
+            sql.push(" AND h.history_date < ").date(before);
+        }
+        push_any(sql, &self.transactions, |sql, transaction| {
+            let (before, after) = DB::UUID;
+            sql.push("h.history_transaction = ").push(before);
+            sql.text(transaction.hyphenated().to_string()).push(after);
+        });
+        push_any(sql, &self.keys, |sql, key| {
+            push_key(sql, table, "h", &table.key_columns(), key.values());
+        });
+        let fields = self.fields.iter();
+        let fields: Vec<_> = fields
+            .filter_map(|field| table.columns.iter().find(|column| column.name == field))
+            .collect();
+        push_any(sql, &fields, |sql, column| {
+            push_field_changed(sql, table, column);
+        });
+        self.push_task(sql);
+    }
+
+    /// Writes what must hold of the task.
+    fn push_task<DB: Engine>(&self, sql: &mut Script<DB>) {
+        push_any(sql, &self.trees, |sql, task| {
+            sql.push("h.history_task IN (");
+            push_tree(sql, task);
+            sql.push(")");
+        });
+        let rest = [
+            self.roots.is_empty(),
+            self.agent_clients.is_empty(),
+            self.issuers.is_empty(),
+        ];
+        if rest != [true; 3] {
+            sql.push(
+                " AND h.history_task IN (SELECT t.task_id FROM koherent_task AS t WHERE 1 = 1",
+            );
+            push_texts(sql, "t", "root_task_id", &self.roots);
+            push_texts(sql, "t", "agent_client_id", &self.agent_clients);
+            push_texts(sql, "t", "issuer", &self.issuers);
+            sql.push(")");
+        }
+    }
+}
+
+/// The ids of a task and of those that it caused. It may have changed nothing itself, and so have no row: then those that
+/// name it as their parent or root are there.
+pub(super) fn push_tree<DB: Engine>(sql: &mut Script<DB>, task: &TaskId) {
+    sql.push(
+        "WITH RECURSIVE k_tree (task_id) AS (SELECT t.task_id FROM koherent_task AS t WHERE (1 = 0",
+    );
+    for column in ["task_id", "parent_task_id", "root_task_id"] {
+        sql.push(" OR ");
+        DB::push_is_text(sql, "t", column, task.as_str());
+    }
+    sql.push(
+        ") UNION SELECT t.task_id FROM koherent_task AS t JOIN k_tree ON t.parent_task_id = k_tree.task_id) \
+         SELECT task_id FROM k_tree",
+    );
+}
+
+/// Writes ` AND (one OR other)`, or nothing where there are none.
+pub(super) fn push_any<DB: Engine, T>(
+    sql: &mut Script<DB>,
+    alternatives: &[T],
+    mut push: impl FnMut(&mut Script<DB>, &T),
+) {
+    // How many there are is part of the text.
+    sql.keep &= alternatives.len() < 2;
+    for (at, alternative) in alternatives.iter().enumerate() {
+        sql.push(if at > 0 { " OR " } else { " AND (" });
+        push(sql, alternative);
+    }
+    sql.push(if alternatives.is_empty() { "" } else { ")" });
+}
+
+/// Writes that a column of Koherent's own has one of these texts, if there are any.
+pub(super) fn push_texts<'t, DB, T>(
+    sql: &mut Script<DB>,
+    alias: &str,
+    column: &str,
+    texts: impl IntoIterator<Item = &'t T>,
+) where
+    DB: Engine,
+    T: AsRef<str> + 't,
+{
+    let texts: Vec<_> = texts.into_iter().collect();
+    push_any(sql, &texts, |sql, text| {
+        DB::push_is_text(sql, alias, column, text.as_ref());
+    });
+}
+
+/// Whose entries a reader may see.
+///
+/// It is a setting of the reader, not of a query: resolvers and handlers that read through a scoped reader cannot forget
+/// it. Entries that were made for no organization are seen by [`HistoryScope::All`] alone. A scope is about histories; what an
+/// application shows of its own rows is the application's affair.
+///
+/// ```
+/// use koherent_diesel::HistoryScope;
+/// let scope = HistoryScope::organization("bio-lab");
+/// assert_ne!(scope, HistoryScope::All);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HistoryScope {
+    /// All entries.
+    All,
+    /// Entries and tasks of one organization.
+    Organization(Organization),
+}
+
+impl HistoryScope {
+    /// Entries and tasks of that organization.
+    pub fn organization(organization: impl Into<Organization>) -> Self {
+        Self::Organization(organization.into())
+    }
+}

@@ -1,0 +1,28 @@
+//! Reading histories.
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | what happened to this row? | [`entries_of`] |
+//! | what happened in this table, in all of them? | [`history`], [`feed`] |
+//! | what did this task do, and those that it caused? | [`feed`] with [`HistoryFilter::task_tree`] |
+//! | which rows did it touch? | [`changed`], in any query of Diesel's |
+//! | what was it like then? | [`as_of`] |
+//! | where does each value come from? | [`blame`] |
+//! | which fields changed? | [`resource_changes`], [`Activity`] |
+//!
+//! What is asked is a [`HistoryQuery`]: a value that knows nothing of engines and connections, so that an API can put one
+//! together from what its clients say. `select.rs` writes it as SQL, `read.rs` makes entries of the rows.
+
+mod filter;
+mod links;
+mod page;
+mod query;
+pub(crate) mod read;
+pub(crate) mod select;
+
+pub use filter::{HistoryFilter, HistoryScope};
+pub use links::{
+    AuditedLink, LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow, LinksTo, links_of,
+};
+pub use page::{Cursor, HistoryOrder, InvalidCursor};
+pub use query::{HistoryQuery, entries_of, entries_of_each, feed, history};

@@ -1,0 +1,108 @@
+//! Which part of a list: how many, from where on, in which order.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use koherent_core::HistoryEntry;
+
+/// In which order entries come: by date, those of one table and moment by id. Of one row, by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_enums, reason = "there are two directions")]
+pub enum HistoryOrder {
+    /// The newest first.
+    #[default]
+    NewestFirst,
+    /// The oldest first.
+    OldestFirst,
+}
+
+impl HistoryOrder {
+    pub(super) const fn direction(self) -> &'static str {
+        match self {
+            Self::NewestFirst => " DESC",
+            Self::OldestFirst => " ASC",
+        }
+    }
+
+    /// What compares a value with one that comes before it.
+    pub(super) const fn beyond(self) -> &'static str {
+        match self {
+            Self::NewestFirst => "<",
+            Self::OldestFirst => ">",
+        }
+    }
+}
+
+/// The place of an entry in a list: what comes behind it is the next page, however many entries are added meanwhile.
+///
+/// As text it is opaque. It says nothing that the entry does not say.
+///
+/// ```
+/// use koherent_diesel::Cursor;
+///
+/// let cursor: Cursor = "MTcwMDAwMDAwMDAwMDAwMC43LnNhbXBsZXM".parse()?;
+/// assert_eq!(cursor.to_string(), "MTcwMDAwMDAwMDAwMDAwMC43LnNhbXBsZXM");
+/// assert!("yesterday".parse::<Cursor>().is_err());
+/// # Ok::<(), koherent_diesel::InvalidCursor>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    pub(super) date: DateTime<Utc>,
+    pub(super) id: i64,
+    pub(super) table: String,
+}
+
+impl Cursor {
+    /// The place of that entry.
+    #[must_use]
+    pub fn of(entry: &HistoryEntry) -> Self {
+        Self {
+            date: entry.date,
+            id: entry.id,
+            table: entry.table.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { date, id, table } = self;
+        let text = format!("{}.{id}.{table}", date.timestamp_micros());
+        f.write_str(&URL_SAFE_NO_PAD.encode(text))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let read = || {
+            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+            let mut parts = text.splitn(3, '.');
+            Some(Self {
+                date: DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?,
+                id: parts.next()?.parse().ok()?,
+                table: parts.next()?.to_owned(),
+            })
+        };
+        read().ok_or(InvalidCursor)
+    }
+}
+
+/// A text that is no [`Cursor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no cursor: give one that came with an entry, unchanged")]
+#[non_exhaustive]
+pub struct InvalidCursor;
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Page {
+    pub(super) order: HistoryOrder,
+    pub(super) limit: Option<u32>,
+    pub(super) offset: u32,
+    pub(super) after: Option<Cursor>,
+}
