@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod activity;
 mod attribution;
 mod change;
 mod clock;
@@ -20,6 +21,7 @@ mod task;
 pub mod testing;
 pub mod token;
 
+pub use activity::Activity;
 pub use attribution::{Attribution, TaskOrigin};
 pub use change::{ChangeKind, FieldChange, FieldValue, delta};
 pub use clock::{Clock, SystemClock};

@@ -58,12 +58,15 @@ pub use engine::Engine;
 pub use error::{Error, OptionalExtension, Violation};
 pub use guard::{Guard, Policy};
 pub use history::{
-    AuditedLink, Cursor, HistoryFilter, HistoryOrder, HistoryQuery, HistoryScope, InvalidCursor,
-    LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow, LinksTo, entries_of, entries_of_each, feed,
-    history, links_of,
+    AuditedLink, Blame, BlameQuery, ChangeColumn, Changed, Cursor, HistoryFilter, HistoryOrder,
+    HistoryQuery, HistoryScope, InvalidCursor, LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow,
+    LinksTo, Past, ResourceChange, ResourceChangeQuery, TaskFilter, TaskQuery, as_of, blame,
+    changed, deleted, entries_of, entries_of_each, feed, history, links_of, resource_changes,
+    tasks,
 };
 pub use migrations::{MIGRATIONS, Migrations, NoOthers};
 pub use pending::{LoadedFrom, Pending, PendingReturning, RowOf};
+pub use plain::audited_tables;
 #[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]
 pub use pool::{AuditedPool, ConnectionPool};
 #[cfg(any(feature = "deadpool", feature = "bb8"))]

@@ -34,14 +34,14 @@ impl Migrations<NoOthers> {
     /// use diesel::{Connection, SqliteConnection};
     /// use diesel_migrations::{FileBasedMigrations, MigrationHarness};
     /// # let folder = tempfile::tempdir()?;
-    /// # let migration = folder.path().join("migrations/2026-11-20-000001_samples");
+    /// # let migration = folder.path().join("migrations/2026-12-01-000000_samples");
     /// # std::fs::create_dir_all(&migration)?;
     /// # std::fs::write(migration.join("up.sql"), "CREATE TABLE samples (id INTEGER PRIMARY KEY);")?;
     ///
     /// let mine = FileBasedMigrations::from_path(folder.path().join("migrations"))?; // or embed_migrations!()
     /// let mut connection = SqliteConnection::establish(":memory:")?;
     /// let done = connection.run_pending_migrations(koherent_diesel::MIGRATIONS.and(mine))?;
-    /// assert_eq!(done.len(), 2);
+    /// assert_eq!(done.last().unwrap().as_owned().to_string(), "20261201000000");
     /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// ```
     #[must_use]

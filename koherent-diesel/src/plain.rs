@@ -33,6 +33,22 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         .collect()
 });
 
+/// All tables that [`audited!`](crate::audited) and [`audited_table!`](crate::audited_table) declare in this program, in the
+/// order of their names: for [`feed`](crate::feed) and [`check`](crate::check()).
+///
+/// ```
+/// koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } }
+/// # fn main() {
+/// assert_eq!(koherent_diesel::audited_tables()[0].name(), "samples");
+/// # }
+/// ```
+#[must_use]
+pub fn audited_tables() -> Vec<&'static TrackedTable> {
+    let mut tables: Vec<_> = TABLES.values().map(|tracked| tracked()).collect();
+    tables.sort_by_key(|table| (table.name.table, table.name.schema));
+    tables
+}
+
 /// The error with which a statement of that type is refused, where it is one of Diesel's that writes to a table under audit.
 pub(crate) fn refused<S>() -> Option<DieselError> {
     let (event, table) = written(type_name::<S>())?;

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::AstPass;
 
 use crate::engine::Engine;
 use crate::sql::Write;
@@ -106,10 +106,9 @@ impl<DB: Engine> Write for Script<DB> {
     }
 }
 
-/// Inside a statement of Diesel's.
-impl<DB: Engine> QueryFragment<DB> for Script<DB> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        out.unsafe_to_cache_prepared();
+impl<DB: Engine> Script<DB> {
+    /// Writes it into a statement of Diesel's.
+    pub(crate) fn push_to<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         for piece in &self.pieces {
             match piece {
                 Piece::Sql(sql) => out.push_sql(sql),
@@ -118,9 +117,4 @@ impl<DB: Engine> QueryFragment<DB> for Script<DB> {
         }
         Ok(())
     }
-}
-
-impl<DB> QueryId for Script<DB> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
 }

@@ -155,9 +155,11 @@ impl HistoryFilter {
         self.kinds.is_empty() || self.kinds.contains(&ChangeKind::Delete)
     }
 
-    /// The organizations that entries, and tasks, must be of.
-    pub(super) fn scopes(&self) -> &[Organization] {
-        &self.within
+    /// A field that none of these tables keeps.
+    pub(super) fn unknown_field(&self, tables: &[&'static TrackedTable]) -> Option<String> {
+        let is_known = |field: &str| tables.iter().any(|table| table.fields.contains(&field));
+        let mut fields = self.fields.iter();
+        fields.find(|field| !is_known(field)).cloned()
     }
 
     /// Whether entries of that table can match.

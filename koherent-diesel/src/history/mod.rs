@@ -8,21 +8,31 @@
 //! | which rows did it touch? | [`changed`], in any query of Diesel's |
 //! | what was it like then? | [`as_of`] |
 //! | where does each value come from? | [`blame`] |
-//! | which fields changed? | [`resource_changes`], [`Activity`] |
+//! | which fields changed? | [`resource_changes`], [`Activity`](koherent_core::Activity) |
 //!
 //! What is asked is a [`HistoryQuery`]: a value that knows nothing of engines and connections, so that an API can put one
 //! together from what its clients say. `select.rs` writes it as SQL, `read.rs` makes entries of the rows.
 
+mod blame;
+mod changes;
 mod filter;
 mod links;
 mod page;
+mod past;
+mod predicate;
 mod query;
 pub(crate) mod read;
 pub(crate) mod select;
+mod tasks;
 
+pub use blame::{Blame, BlameQuery, blame};
+pub use changes::{ChangeColumn, ResourceChange, ResourceChangeQuery, resource_changes};
 pub use filter::{HistoryFilter, HistoryScope};
 pub use links::{
     AuditedLink, LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow, LinksTo, links_of,
 };
 pub use page::{Cursor, HistoryOrder, InvalidCursor};
+pub use past::{Past, as_of, deleted};
+pub use predicate::{Changed, changed};
 pub use query::{HistoryQuery, entries_of, entries_of_each, feed, history};
+pub use tasks::{TaskFilter, TaskQuery, tasks};

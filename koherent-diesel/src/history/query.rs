@@ -245,13 +245,9 @@ impl HistoryQuery {
 
     /// One statement per table in which there can be something.
     fn work<DB: Engine>(&self) -> Result<DB::Work, Error> {
-        for field in self.filters.iter().flat_map(|filter| &filter.fields) {
-            let known = |table: &&TrackedTable| table.fields.contains(&field.as_str());
-            if !self.tables.iter().any(known) {
-                return Err(Error::UnknownField {
-                    field: field.clone(),
-                });
-            }
+        let mut filters = self.filters.iter();
+        if let Some(field) = filters.find_map(|filter| filter.unknown_field(&self.tables)) {
+            return Err(Error::UnknownField { field });
         }
         // Pages of several tables are cut when they are merged.
         let mut page = self.page.clone();

@@ -77,7 +77,8 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(samples, sample_tags);
+diesel::allow_tables_to_appear_in_same_query!(samples, sample_tags, measurements);
+diesel::joinable!(measurements -> samples (sample_id));
 koherent_diesel::audited_link!(sample_tags: sample_id => samples, tag_id => tags);
 
 koherent_diesel::audited_table! {

@@ -13,6 +13,7 @@ mod guard;
 mod keys;
 mod links;
 mod pools;
+mod reading;
 mod rollback;
 mod sequences;
 mod shapes;

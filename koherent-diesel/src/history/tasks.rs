@@ -1,0 +1,358 @@
+//! Tasks: the runs of work under which something was changed here.
+
+use chrono::{DateTime, Utc};
+use diesel::row::Row;
+use koherent_core::{ClientId, Issuer, Organization, Subject, TaskId, TaskRecord};
+
+use super::filter::{HistoryScope, push_any, push_texts, push_tree};
+use super::page::{HistoryOrder, Page};
+use super::read::task_record;
+use super::select::{GroupBy, GroupColumn, Groups, push_groups, push_limit};
+use crate::catalog::TASK_TABLE;
+use crate::driver::Driver;
+use crate::driver::sealed::Ours;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::reading::Reading;
+use crate::schema::TASK_COLUMNS;
+use crate::script::Script;
+use crate::sql::Write as _;
+
+/// The tasks under which something was changed here, newest first.
+///
+/// ```
+/// # include!("../doctest_setup.rs");
+/// # fn main() -> Result<(), koherent_diesel::Error> {
+/// # let conn = &mut connection();
+/// use koherent_diesel::{TaskFilter, tasks};
+///
+/// let of_the_agent = TaskFilter::new().agent_client("robot");
+/// let newest = tasks().filter(of_the_agent).limit(50).load(conn)?;
+/// assert!(newest.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+pub fn tasks() -> TaskQuery {
+    TaskQuery {
+        groups: None,
+        filters: Vec::new(),
+        page: Page::default(),
+    }
+}
+
+/// Which tasks are meant. Everything, unless a method says otherwise; methods combine as those of
+/// [`HistoryFilter`](crate::HistoryFilter) do.
+///
+/// ```
+/// use koherent_diesel::TaskFilter;
+/// let caused_by_task_a = TaskFilter::new().parent("task-a");
+/// # assert_ne!(caused_by_task_a, TaskFilter::new());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[must_use]
+pub struct TaskFilter {
+    ids: Vec<TaskId>,
+    parents: Vec<TaskId>,
+    roots: Vec<TaskId>,
+    trees: Vec<TaskId>,
+    agents: Vec<Subject>,
+    agent_clients: Vec<ClientId>,
+    issuers: Vec<Issuer>,
+    assigners: Vec<Subject>,
+    callers: Vec<Subject>,
+    organizations: Vec<Organization>,
+    since: Option<DateTime<Utc>>,
+    before: Option<DateTime<Utc>>,
+    /// All of these must hold.
+    within: Vec<Organization>,
+}
+
+impl TaskFilter {
+    /// All tasks.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The task with that id.
+    pub fn id(mut self, id: impl Into<TaskId>) -> Self {
+        self.ids.push(id.into());
+        self
+    }
+
+    /// Tasks that this one caused directly.
+    pub fn parent(mut self, parent: impl Into<TaskId>) -> Self {
+        self.parents.push(parent.into());
+        self
+    }
+
+    /// Tasks of the causal tree with that root.
+    pub fn root(mut self, root: impl Into<TaskId>) -> Self {
+        self.roots.push(root.into());
+        self
+    }
+
+    /// That task, and all that it caused, directly or through others.
+    pub fn tree(mut self, task: impl Into<TaskId>) -> Self {
+        self.trees.push(task.into());
+        self
+    }
+
+    /// Executed by that agent.
+    pub fn agent(mut self, agent: impl Into<Subject>) -> Self {
+        self.agents.push(agent.into());
+        self
+    }
+
+    /// Executed by an agent with that OAuth client.
+    pub fn agent_client(mut self, client: impl Into<ClientId>) -> Self {
+        self.agent_clients.push(client.into());
+        self
+    }
+
+    /// Attested by that issuer.
+    pub fn issuer(mut self, issuer: impl Into<Issuer>) -> Self {
+        self.issuers.push(issuer.into());
+        self
+    }
+
+    /// With that human at the root of the causal tree.
+    pub fn assigner(mut self, assigner: impl Into<Subject>) -> Self {
+        self.assigners.push(assigner.into());
+        self
+    }
+
+    /// Caused immediately by that principal.
+    pub fn caller(mut self, caller: impl Into<Subject>) -> Self {
+        self.callers.push(caller.into());
+        self
+    }
+
+    /// Of that organization.
+    pub fn organization(mut self, organization: impl Into<Organization>) -> Self {
+        self.organizations.push(organization.into());
+        self
+    }
+
+    /// First seen at that time or later. Of several, the latest counts.
+    pub fn since(mut self, date: DateTime<Utc>) -> Self {
+        self.since = Some(self.since.map_or(date, |since| since.max(date)));
+        self
+    }
+
+    /// First seen before that time. Of several, the earliest counts.
+    pub fn before(mut self, date: DateTime<Utc>) -> Self {
+        self.before = Some(self.before.map_or(date, |before| before.min(date)));
+        self
+    }
+
+    /// Only what that scope may see, whatever else is asked for.
+    pub fn within(mut self, scope: &HistoryScope) -> Self {
+        if let HistoryScope::Organization(organization) = scope {
+            self.within.push(organization.clone());
+        }
+        self
+    }
+
+    /// Writes ` AND …` for what must hold of the task `h`.
+    fn push<DB: Engine>(&self, sql: &mut Script<DB>) {
+        push_texts(sql, "h", "task_id", &self.ids);
+        push_texts(sql, "h", "parent_task_id", &self.parents);
+        push_texts(sql, "h", "root_task_id", &self.roots);
+        push_any(sql, &self.trees, |sql, task| {
+            sql.push("h.task_id IN (");
+            push_tree(sql, task);
+            sql.push(")");
+        });
+        push_texts(sql, "h", "agent_sub", &self.agents);
+        push_texts(sql, "h", "agent_client_id", &self.agent_clients);
+        push_texts(sql, "h", "issuer", &self.issuers);
+        push_texts(sql, "h", "assigner_sub", &self.assigners);
+        push_texts(sql, "h", "caller_sub", &self.callers);
+        push_texts(sql, "h", "organization", &self.organizations);
+        for organization in &self.within {
+            push_texts(sql, "h", "organization", [organization]);
+        }
+        if let Some(since) = self.since {
+            sql.push(" AND h.created_at >= ").date(since);
+        }
+        if let Some(before) = self.before {
+            sql.push(" AND h.created_at < ").date(before);
+        }
+    }
+}
+
+/// What is asked of the tasks: which, how many, in which order. [`tasks`] makes one.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is read until it is loaded"]
+pub struct TaskQuery {
+    groups: Option<Groups>,
+    filters: Vec<TaskFilter>,
+    page: Page,
+}
+
+impl TaskQuery {
+    /// The tasks that each of these caused directly, with a page for each: [`load_each`](Self::load_each).
+    pub fn children_of<'t>(parents: impl IntoIterator<Item = &'t TaskId>) -> Self {
+        let parents = parents.into_iter().map(|parent| parent.as_str().into());
+        Self {
+            groups: Some(Groups {
+                by: GroupBy::Task,
+                values: parents.collect(),
+            }),
+            ..tasks()
+        }
+    }
+
+    /// Only these tasks. With several filters, tasks must match all.
+    pub fn filter(mut self, filter: TaskFilter) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// Only that many; of each parent, where several are asked for.
+    pub const fn limit(mut self, limit: u32) -> Self {
+        self.page.limit = Some(limit);
+        self
+    }
+
+    /// Leaves out that many.
+    pub const fn offset(mut self, offset: u32) -> Self {
+        self.page.offset = offset;
+        self
+    }
+
+    /// In that order, by the time at which they first changed something.
+    pub const fn order(mut self, order: HistoryOrder) -> Self {
+        self.page.order = order;
+        self
+    }
+
+    /// Loads the tasks, in one statement.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HistoryNotRead`] where the database cannot be asked.
+    pub fn load<C: Driver>(
+        self,
+        connection: &mut C,
+    ) -> C::Reply<'_, Result<Vec<TaskRecord>, Error>> {
+        self.run(connection, |found| {
+            found.into_iter().map(|(_, task)| task).collect()
+        })
+    }
+
+    /// Loads the tasks of each parent that was asked for, in that order, in one statement.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_each<C: Driver>(
+        self,
+        connection: &mut C,
+    ) -> C::Reply<'_, Result<Vec<Vec<TaskRecord>>, Error>> {
+        let count = self.groups.as_ref().map_or(1, |groups| groups.values.len());
+        self.run(connection, move |found| {
+            let mut each: Vec<_> = (0..count).map(|_| Vec::new()).collect();
+            for (group, task) in found {
+                each[group].push(task);
+            }
+            each
+        })
+    }
+
+    fn run<C, R>(
+        self,
+        connection: &mut C,
+        finish: impl FnOnce(Vec<(usize, TaskRecord)>) -> R + Send + 'static,
+    ) -> C::Reply<'_, Result<R, Error>>
+    where
+        C: Driver,
+        R: Send + 'static,
+    {
+        let nothing = self
+            .groups
+            .as_ref()
+            .is_some_and(|groups| groups.values.is_empty());
+        let statements = match nothing {
+            true => Vec::new(),
+            false => vec![(self.write(), TASK_TABLE.table)],
+        };
+        let work = C::Backend::reads(statements);
+        let found = Vec::new();
+        connection.run(Ok(work), Tasks { found, finish }, Ours)
+    }
+
+    fn write<DB: Engine>(&self) -> Script<DB> {
+        let mut sql = Script::new();
+        let sql_ = &mut sql;
+        sql_.push("SELECT p.k_group");
+        for column in TASK_COLUMNS {
+            sql_.push(", ");
+            DB::push_own(sql_, "t", column);
+        }
+        sql_.push(" FROM (");
+        match &self.groups {
+            None => {
+                sql_.push("SELECT '0' AS k_group, ");
+                self.push_page(sql_, &|_| {});
+            }
+            Some(groups) => {
+                let columns = [GroupColumn::text("parent_task_id")];
+                push_groups(sql_, TASK_TABLE, &columns, groups, |sql, matches| {
+                    self.push_page(sql, &|sql| {
+                        sql.push(" AND ");
+                        matches(sql);
+                    });
+                });
+            }
+        }
+        sql_.push(") AS p JOIN koherent_task AS t ON t.task_id = p.task_id ORDER BY t.created_at");
+        let direction = self.page.order.direction();
+        sql_.push(direction).push(", t.task_id").push(direction);
+        sql
+    }
+
+    fn push_page<DB: Engine>(&self, sql: &mut Script<DB>, matches: &dyn Fn(&mut Script<DB>)) {
+        sql.push("h.task_id AS task_id FROM koherent_task AS h WHERE 1 = 1");
+        matches(sql);
+        for filter in &self.filters {
+            filter.push(sql);
+        }
+        let direction = self.page.order.direction();
+        sql.push(" ORDER BY h.created_at").push(direction);
+        sql.push(", h.task_id").push(direction);
+        push_limit(sql, &self.page);
+    }
+}
+
+/// Tasks, as they come.
+struct Tasks<F> {
+    found: Vec<(usize, TaskRecord)>,
+    finish: F,
+}
+
+impl<DB, R, F> Reading<DB> for Tasks<F>
+where
+    DB: Engine,
+    R: Send + 'static,
+    F: FnOnce(Vec<(usize, TaskRecord)>) -> R + Send + 'static,
+{
+    type Output = R;
+
+    fn row<'a>(&mut self, row: &impl Row<'a, DB>) -> Result<(), Error> {
+        let mut cells = DB::cells(row).into_iter().map(DB::text);
+        let group = cells.next().flatten().and_then(|at| at.parse().ok());
+        let stored = std::array::from_fn(|_| cells.next().flatten());
+        let task = task_record(stored).ok_or(Error::UnreadableEntry {
+            table: TASK_TABLE.table,
+            id: 0,
+            problem: "a task lacks something, or its date is none",
+        })?;
+        self.found.push((group.unwrap_or(0), task));
+        Ok(())
+    }
+
+    fn finish(self, _: usize) -> Result<R, Error> {
+        Ok((self.finish)(self.found))
+    }
+}
