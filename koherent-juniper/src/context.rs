@@ -1,50 +1,502 @@
-//! What the loaders need from a schema's context.
+//! `Provenance`: what resolvers ask for history. It is the context of the provenance types.
 
-use koherent_core::Attribution;
-use koherent_diesel::{AuditedConnection, AuditedPool, ConnectionPool, Driver, NonBlockingPool};
+use std::any::Any;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
 
-/// A Juniper context whose schema shows provenance. It says where history is.
+use chrono::{DateTime, TimeDelta, Utc};
+use juniper::ID;
+use koherent_core::{ErrorCode, HistoryEntry, Issuer, RowKey, Subject, TaskId, TaskRecord};
+use koherent_diesel::{
+    Audited, Blame, BlameQuery, Changed, Cursor, HistoryFilter, HistoryQuery, HistoryReader,
+    TaskQuery, TrackedTable, changed, feed, tasks,
+};
+
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
+
+/// The histories of one request: what it may see, and what its resolvers ask for together.
+///
+/// Make one per request, from one [`HistoryReader`] for all, and keep it in the context of the schema. The provenance
+/// types have it as their context; the one line that leads there is
 ///
 /// ```
-/// use diesel::SqliteConnection;
-/// use diesel_async::pooled_connection::deadpool::Pool;
-/// use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
-/// use koherent_diesel::AuditedPool;
-/// use koherent_juniper::ProvenanceContext;
+/// use koherent_juniper::Provenance;
 ///
-/// type LabPool = Pool<SyncConnectionWrapper<SqliteConnection>>; // or Pool<AsyncPgConnection>
-///
-/// struct Lab { pool: AuditedPool<LabPool> }
-///
+/// struct Lab { provenance: Provenance /* , pool, attribution, … */ }
 /// impl juniper::Context for Lab {}
 ///
-/// impl ProvenanceContext for Lab {
-///     type Pool = LabPool;
+/// impl juniper::FromContext<Lab> for Provenance { fn from(lab: &Lab) -> &Provenance { &lab.provenance } }
+/// ```
+#[derive(Debug)]
+pub struct Provenance {
+    reader: HistoryReader,
+    page: u32,
+    rows: Batch<RowQuestion, Entries>,
+    changes: Batch<(TaskId, Ask), Entries>,
+    tasks: Batch<TaskId, Option<Arc<TaskRecord>>>,
+    children: Batch<(TaskId, Option<OffsetPaginationInput>), Vec<Arc<TaskRecord>>>,
+    users: Batch<UserId, Option<Arc<dyn Any + Send + Sync>>>,
+}
+
+impl juniper::Context for Provenance {}
+
+/// Entries as resolvers share them.
+pub(crate) type Entries = Vec<Arc<HistoryEntry>>;
+
+/// What is asked of a row.
+#[derive(Debug, Clone)]
+struct RowQuestion {
+    table: &'static TrackedTable,
+    key: RowKey,
+    ask: Ask,
+}
+
+/// Which entries of a history a field asks for: its arguments.
 ///
-///     fn pool(&self) -> &AuditedPool<LabPool> {
-///         &self.pool
+/// ```
+/// use koherent_juniper::{Ask, OffsetPaginationInput};
+/// let newest = Ask { pagination: Some(OffsetPaginationInput { offset: 0, limit: Some(1) }), ..Ask::default() };
+/// # let _ = newest;
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it mirrors the arguments of a field"
+)]
+pub struct Ask {
+    /// Only these.
+    pub filters: Option<ProvenanceFilter>,
+    /// Only that part.
+    pub pagination: Option<OffsetPaginationInput>,
+    /// Only what comes behind the entry with that cursor.
+    pub after: Option<String>,
+    /// In that order; the newest first, unless it says otherwise.
+    pub order: Option<HistoryOrder>,
+    /// As it was known at that time: later entries are left out.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Entries of one page, unless another limit is set.
+const PAGE: u32 = 200;
+
+impl Provenance {
+    /// The histories that this reader reads. Scope it to who is asking: [`HistoryReader::within`].
+    #[must_use]
+    pub const fn new(reader: HistoryReader) -> Self {
+        Self {
+            reader,
+            page: PAGE,
+            rows: Batch::new(),
+            changes: Batch::new(),
+            tasks: Batch::new(),
+            children: Batch::new(),
+            users: Batch::new(),
+        }
+    }
+
+    /// How many entries, or tasks, one list may have at most: 200 unless this says otherwise. A list without a `limit` has as
+    /// many.
+    #[must_use]
+    pub const fn with_page_limit(mut self, limit: u32) -> Self {
+        self.page = limit;
+        self
+    }
+
+    /// How many entries one list may have at most.
+    #[must_use]
+    pub const fn page_limit(&self) -> u32 {
+        self.page
+    }
+
+    /// What it reads with.
+    #[must_use]
+    pub const fn reader(&self) -> &HistoryReader {
+        &self.reader
+    }
+
+    /// The entries of a row, newest first unless they are asked for otherwise. Rows that are asked for side by side, in the
+    /// same way, are one statement.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`] where history cannot be read; a refusal where the arguments make no sense.
+    pub async fn of_row<T: Audited, E: From<Arc<HistoryEntry>>>(
+        &self,
+        _: T,
+        key: impl Into<RowKey>,
+        ask: Ask,
+    ) -> Result<Vec<E>, Error> {
+        let question = RowQuestion {
+            table: T::tracked(),
+            key: key.into(),
+            ask,
+        };
+        let entries = self
+            .rows
+            .ask(question, |asked| self.load_rows(asked))
+            .await?;
+        Ok(entries.into_iter().map(Into::into).collect())
+    }
+
+    async fn load_rows(&self, asked: Vec<RowQuestion>) -> Result<Vec<Entries>, Error> {
+        let mut answers = Answers::to(&asked);
+        let alike = |one: &RowQuestion, other: &RowQuestion| {
+            std::ptr::eq(one.table, other.table) && one.ask == other.ask
+        };
+        for places in alike_groups(&asked, alike) {
+            let one = &asked[places[0]];
+            let keys = places.iter().map(|at| asked[*at].key.clone()).collect();
+            let query = self.asked(HistoryQuery::of_rows(one.table, keys), &one.ask)?;
+            answers.put(&places, self.reader.entries_of_each(query).await?);
+        }
+        Ok(answers.0)
+    }
+
+    /// What was done under a task, in all tables that are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_row`](Self::of_row).
+    pub async fn of_task<E: From<Arc<HistoryEntry>>>(
+        &self,
+        task: &TaskId,
+        ask: Ask,
+    ) -> Result<Vec<E>, Error> {
+        let question = (task.clone(), ask);
+        let entries = self
+            .changes
+            .ask(question, |asked| self.load_changes(asked))
+            .await?;
+        Ok(entries.into_iter().map(Into::into).collect())
+    }
+
+    async fn load_changes(&self, asked: Vec<(TaskId, Ask)>) -> Result<Vec<Entries>, Error> {
+        let mut answers = Answers::to(&asked);
+        for places in alike_groups(&asked, |(_, one), (_, other)| one == other) {
+            let tasks = places.iter().map(|at| &asked[*at].0);
+            let query = HistoryQuery::of_tasks(self.reader.tables(), tasks);
+            let query = self.asked(query, &asked[places[0]].1)?;
+            answers.put(&places, self.reader.entries_of_each(query).await?);
+        }
+        Ok(answers.0)
+    }
+
+    /// What happened in all tables that are read, or in some of them, newest first: for a field at the root.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_row`](Self::of_row); a refusal where there is no such table.
+    pub async fn changes<E: From<Arc<HistoryEntry>>>(
+        &self,
+        tables: Option<Vec<String>>,
+        ask: Ask,
+    ) -> Result<Vec<E>, Error> {
+        let query = match tables {
+            None => feed(self.reader.tables()),
+            Some(names) => {
+                let tables: Result<Vec<_>, _> = names.iter().map(|name| self.table(name)).collect();
+                feed(tables?)
+            }
+        };
+        let entries = self.reader.entries(self.asked(query, &ask)?).await?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| Arc::new(entry).into())
+            .collect())
+    }
+
+    /// The table of that name.
+    fn table(&self, name: &str) -> Result<&'static TrackedTable, Error> {
+        self.reader.table(name).ok_or_else(|| {
+            let names: Vec<_> = self.reader.tables().map(TrackedTable::name).collect();
+            let text = format!("There is no such table. There are: {}.", names.join(", "));
+            Error::refused(ErrorCode::BadRequest, "TABLE_UNKNOWN", text)
+        })
+    }
+
+    /// The task with that id: `None` where nothing was changed under it here, or not for whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`] where it cannot be read.
+    pub async fn task<T: From<Arc<TaskRecord>>>(&self, id: &str) -> Result<Option<T>, Error> {
+        let found = self
+            .tasks
+            .ask(id.into(), |asked| self.load_tasks(asked))
+            .await?;
+        Ok(found.map(Into::into))
+    }
+
+    async fn load_tasks(&self, asked: Vec<TaskId>) -> Result<Vec<Option<Arc<TaskRecord>>>, Error> {
+        let ids = asked
+            .iter()
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter();
+        let filter = ids.fold(koherent_diesel::TaskFilter::new(), |filter, id| {
+            filter.id(id.clone())
+        });
+        let found = self.reader.tasks(tasks().filter(filter)).await?;
+        let found: HashMap<_, _> = found
+            .into_iter()
+            .map(|task| (task.task.task_id.clone(), Arc::new(task)))
+            .collect();
+        Ok(asked.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
+    /// The tasks that this one caused directly, newest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`task`](Self::task); a refusal where the page is too long.
+    pub async fn children<T: From<Arc<TaskRecord>>>(
+        &self,
+        task: &TaskId,
+        pagination: Option<OffsetPaginationInput>,
+    ) -> Result<Vec<T>, Error> {
+        let question = (task.clone(), pagination);
+        let found = self
+            .children
+            .ask(question, |asked| self.load_children(asked))
+            .await?;
+        Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    async fn load_children(
+        &self,
+        asked: Vec<(TaskId, Option<OffsetPaginationInput>)>,
+    ) -> Result<Vec<Vec<Arc<TaskRecord>>>, Error> {
+        let mut answers = Answers::to(&asked);
+        for places in alike_groups(&asked, |(_, one), (_, other)| one == other) {
+            let (offset, limit) = asked[places[0]].1.unwrap_or_default().checked(self.page)?;
+            let query = TaskQuery::children_of(places.iter().map(|at| &asked[*at].0));
+            let query = query.offset(offset).limit(limit);
+            answers.put(&places, self.reader.tasks_of_each(query).await?);
+        }
+        Ok(answers.0)
+    }
+
+    /// The tasks under which something was changed here, newest first: for a field at the root.
+    ///
+    /// # Errors
+    ///
+    /// As [`children`](Self::children).
+    pub async fn tasks<T: From<Arc<TaskRecord>>>(
+        &self,
+        filters: Option<TaskFilter>,
+        pagination: Option<OffsetPaginationInput>,
+        order: Option<HistoryOrder>,
+    ) -> Result<Vec<T>, Error> {
+        let (offset, limit) = pagination.unwrap_or_default().checked(self.page)?;
+        let mut query = tasks()
+            .offset(offset)
+            .limit(limit)
+            .order(order.unwrap_or_default().into());
+        if let Some(filter) = filters {
+            query = query.filter(filter.meant());
+        }
+        let found = self.reader.tasks(query).await?;
+        Ok(found
+            .into_iter()
+            .map(|task| Arc::new(task).into())
+            .collect())
+    }
+
+    /// For each field of a row: its value, and the entry that gave it that value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`] where history cannot be read.
+    pub async fn blame<T: Audited>(
+        &self,
+        _: T,
+        key: impl Into<RowKey>,
+    ) -> Result<Vec<Blame>, Error> {
+        let query = BlameQuery::of_row(T::tracked(), key.into());
+        Ok(self.reader.blame(query).await?)
+    }
+
+    /// The rows that have such an entry, as far as whoever asks may see it: a condition for a query of Diesel's.
+    ///
+    /// ```
+    /// # mod schema { koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } } }
+    /// use diesel::prelude::*;
+    /// use koherent_juniper::{Error, Provenance, ProvenanceFilter};
+    /// use schema::samples;
+    ///
+    /// fn names(provenance: &Provenance, filters: Option<ProvenanceFilter>) -> Result<(), Error> {
+    ///     let mut query = samples::table.select(samples::name).into_boxed::<diesel::sqlite::Sqlite>();
+    ///     if let Some(filter) = filters {
+    ///         query = query.filter(provenance.changed(samples::table, &filter)?);
+    ///     }
+    /// #   Ok(())
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A refusal where the filter makes no sense.
+    pub fn changed<T: Audited>(
+        &self,
+        table: T,
+        filter: &ProvenanceFilter,
+    ) -> Result<Changed<T>, Error> {
+        let filter = filter.checked()?.within(self.reader.scope());
+        Ok(changed(table, filter))
+    }
+
+    /// Puts the arguments of a field into a query.
+    fn asked(&self, query: HistoryQuery, ask: &Ask) -> Result<HistoryQuery, Error> {
+        let (offset, limit) = ask.pagination.unwrap_or_default().checked(self.page)?;
+        let order = ask.order.unwrap_or_default();
+        let mut query = query.offset(offset).limit(limit).order(order.into());
+        if let Some(filter) = &ask.filters {
+            query = query.filter(filter.checked()?);
+        }
+        if let Some(cursor) = &ask.after {
+            let cursor: Cursor = cursor.parse().map_err(|_| BAD_CURSOR)?;
+            query = query.after(cursor);
+        }
+        if let Some(date) = ask.as_of {
+            let after = date
+                .checked_add_signed(TimeDelta::microseconds(1))
+                .unwrap_or(date);
+            query = query.filter(HistoryFilter::new().before(after));
+        }
+        Ok(query)
+    }
+
+    /// The user with that id: those that are asked for side by side are loaded together.
+    ///
+    /// # Errors
+    ///
+    /// What [`ProvenanceUser::load`] fails with.
+    pub async fn user<U, X>(&self, context: &X, id: Option<UserId>) -> Result<Option<U>, Error>
+    where
+        U: ProvenanceUser<X>,
+        X: Sync,
+    {
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let load = |asked: Vec<UserId>| async move {
+            let mut ids = asked.clone();
+            ids.sort_unstable();
+            ids.dedup();
+            let found = U::load(context, ids).await?;
+            let any = |user: &U| Arc::new(user.clone()) as Arc<dyn Any + Send + Sync>;
+            Ok(asked.iter().map(|id| found.get(id).map(any)).collect())
+        };
+        let found = self.users.ask(id, load).await?;
+        Ok(found.and_then(|user| user.downcast_ref::<U>().cloned()))
+    }
+}
+
+const BAD_CURSOR: Error = Error::fixed(
+    ErrorCode::BadRequest,
+    "CURSOR_INVALID",
+    "This is no cursor: give one that came with an entry, unchanged.",
+);
+
+/// Where the questions stand that are asked in the same way, and so can be one statement.
+fn alike_groups<Q>(asked: &[Q], alike: impl Fn(&Q, &Q) -> bool) -> Vec<Vec<usize>> {
+    /// SQLite has at most 500 branches in a statement.
+    const MOST: usize = 400;
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (at, question) in asked.iter().enumerate() {
+        let mut open = groups.iter_mut();
+        match open.find(|group| group.len() < MOST && alike(&asked[group[0]], question)) {
+            Some(group) => group.push(at),
+            None => groups.push(vec![at]),
+        }
+    }
+    groups
+}
+
+/// Answers, in the order of the questions.
+struct Answers<V>(Vec<Vec<Arc<V>>>);
+
+impl<V> Answers<V> {
+    fn to<Q>(asked: &[Q]) -> Self {
+        Self(asked.iter().map(|_| Vec::new()).collect())
+    }
+
+    fn put(&mut self, places: &[usize], found: Vec<Vec<V>>) {
+        for (at, found) in places.iter().zip(found) {
+            self.0[*at] = found.into_iter().map(Arc::new).collect();
+        }
+    }
+}
+
+/// Who somebody is: a `sub` means nothing without its issuer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct UserId {
+    /// Who says so; `None` where the change was attributed by hand.
+    pub issuer: Option<Issuer>,
+    /// The subject there.
+    pub sub: Subject,
+}
+
+impl UserId {
+    /// Who made a change.
+    #[must_use]
+    pub fn of(entry: &HistoryEntry) -> Option<Self> {
+        let issuer = entry
+            .context
+            .as_ref()
+            .and_then(|context| context.get("issuer")?.as_str());
+        Some(Self {
+            issuer: issuer.map(Into::into),
+            sub: entry.user.clone()?,
+        })
+    }
+
+    /// The human at the root of a task's causal tree.
+    #[must_use]
+    pub fn assigner_of(task: &TaskRecord) -> Self {
+        Self {
+            issuer: Some(task.task.issuer.clone()),
+            sub: task.task.assigner.clone(),
+        }
+    }
+}
+
+/// A user type of the application: how it is found by issuer and subject, many at once.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use koherent_juniper::{Error, ProvenanceUser, UserId};
+/// # struct Lab;
+///
+/// #[derive(Debug, Clone, juniper::GraphQLObject)]
+/// struct User { sub: String, display_name: String }
+///
+/// impl ProvenanceUser<Lab> for User {
+///     async fn load(context: &Lab, ids: Vec<UserId>) -> Result<HashMap<UserId, Self>, Error> {
+///         let user = |id: &UserId| Self { sub: id.sub.to_string(), display_name: format!("Dr. {}", id.sub) };
+///         Ok(ids.iter().map(|id| (id.clone(), user(id))).collect()) // one query for all of them
 ///     }
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "the context `{Self}` does not say where history is",
-    note = "implement `koherent_juniper::ProvenanceContext` for it"
+    message = "`{Self}` cannot be found by issuer and subject in the context `{X}`",
+    note = "implement `koherent_juniper::ProvenanceUser<{X}>` for it: it loads many users at once"
 )]
-pub trait ProvenanceContext: Sync {
-    /// The pool that its [`AuditedPool`] stands on.
-    type Pool: NonBlockingPool;
-
-    /// The pool of the database that holds the history tables.
-    fn pool(&self) -> &AuditedPool<Self::Pool>;
+pub trait ProvenanceUser<X>: Clone + Send + Sync + Sized + 'static {
+    /// The users with these ids; those that are not there are shown as null.
+    fn load(
+        context: &X,
+        ids: Vec<UserId>,
+    ) -> impl Future<Output = Result<HashMap<UserId, Self>, Error>> + Send;
 }
 
-/// What a context's pool hands out.
-pub(crate) type ConnectionOf<X> =
-    AuditedConnection<<<X as ProvenanceContext>::Pool as ConnectionPool>::Connection>;
-
-/// A connection to read with. Reading stamps nothing; the pool asks whose changes these would be all the same.
-pub(crate) async fn connection<X: ProvenanceContext>(
-    context: &X,
-) -> Result<ConnectionOf<X>, koherent_diesel::Error> {
-    <X::Pool as NonBlockingPool>::future(context.pool().get(Attribution::anonymous())).await
+/// The cursor of an entry, as clients see it.
+#[doc(hidden)]
+#[must_use]
+pub fn cursor_of(entry: &HistoryEntry) -> ID {
+    ID::from(Cursor::of(entry).to_string())
 }

@@ -1,6 +1,8 @@
 //! Errors of resolvers: `extensions { code reason }`, a fixed sentence, and the detail in the log alone.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use juniper::{FieldError, IntoFieldError, ScalarValue, Value};
 use koherent_core::ErrorCode;
@@ -21,39 +23,55 @@ use koherent_core::ErrorCode;
 /// assert_eq!(error.message(), "There is no such row.");
 /// assert!(error.extensions().to_string().contains("NOT_FOUND"));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// The database, or what Koherent wanted of it.
-    Database(koherent_diesel::Error),
+    Database(Arc<koherent_diesel::Error>),
     /// A refusal of the application's own.
     Refused {
         /// What the client should do.
         code: ErrorCode,
         /// The stable name of what happened.
         reason: &'static str,
-        /// What the client sees: a fixed sentence.
-        text: &'static str,
+        /// What the client sees: a sentence that says what to do.
+        text: Cow<'static, str>,
     },
 }
 
 impl From<koherent_diesel::Error> for Error {
     fn from(error: koherent_diesel::Error) -> Self {
-        Self::Database(error)
+        Self::Database(Arc::new(error))
     }
 }
 
 impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
-        Self::Database(error.into())
+        koherent_diesel::Error::from(error).into()
     }
 }
 
 impl Error {
     /// A refusal of the application's own.
     #[must_use]
-    pub const fn refused(code: ErrorCode, reason: &'static str, text: &'static str) -> Self {
+    pub fn refused(
+        code: ErrorCode,
+        reason: &'static str,
+        text: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let text = text.into();
         Self::Refused { code, reason, text }
+    }
+
+    /// The same, for a constant.
+    #[must_use]
+    pub const fn fixed(code: ErrorCode, reason: &'static str, text: &'static str) -> Self {
+        let text = Cow::Borrowed(text);
+        Self::Refused { code, reason, text }
+    }
+
+    pub(crate) const fn internal() -> Self {
+        Self::fixed(ErrorCode::InternalError, "INTERNAL", "The service failed.")
     }
 
     /// What the client should do.
@@ -75,10 +93,11 @@ impl Error {
     }
 
     /// What the client sees.
-    fn public_text(&self) -> &'static str {
+    fn public_text(&self) -> &str {
         match self {
             Self::Refused { text, .. } => text,
             Self::Database(error) => match error.code() {
+                _ if error.reason() == "FIELD_UNKNOWN" => "There is no audited field of that name.",
                 ErrorCode::NotFound => "There is no such row.",
                 ErrorCode::Conflict => "The change collides with what is stored.",
                 ErrorCode::PermissionDenied => "This task cannot be used here.",
@@ -100,7 +119,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Database(error) => Some(error),
+            Self::Database(error) => Some(&**error),
             Self::Refused { .. } => None,
         }
     }
@@ -122,7 +141,7 @@ impl<S: ScalarValue> IntoFieldError<S> for Error {
     fn into_field_error(self) -> FieldError<S> {
         let (code, reason) = (self.code().as_str(), self.reason());
         if let Self::Database(error) = &self {
-            let error = with_causes(error);
+            let error = with_causes(&**error);
             if self.code() == ErrorCode::InternalError {
                 tracing::error!(code, reason, "{error}");
             } else {

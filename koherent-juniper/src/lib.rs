@@ -1,12 +1,27 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod batch;
 mod context;
 mod error;
-mod loader;
+mod http;
+mod input;
+mod limits;
+mod macros;
+#[cfg(feature = "socket")]
+pub mod socket;
 mod types;
 
-pub use context::ProvenanceContext;
+#[doc(hidden)]
+pub mod __private;
+
+pub use batch::Batch;
+pub use context::{Ask, Provenance, ProvenanceUser, UserId};
 pub use error::Error;
-pub use loader::{ProvenanceResult, provenance};
-pub use types::{Client, HistoryKind, ModelChange, Organization, ProvenanceEntry, Task, User};
+pub use http::answer;
+pub use input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
+pub use koherent_juniper_macros::provenance;
+pub use limits::Limits;
+pub use types::{
+    Client, FieldBlame, HistoryKind, ModelChange, Organization, ProvenanceEntry, Task, User,
+};

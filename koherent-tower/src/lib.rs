@@ -11,6 +11,7 @@ pub mod extract;
 #[cfg(feature = "__fetch")]
 mod fetch;
 mod future;
+mod operation;
 mod policy;
 mod principal;
 mod provenance;
@@ -25,6 +26,7 @@ pub use extract::{Attribution, Principal, Provenance};
 #[cfg(feature = "__fetch")]
 pub use fetch::HttpFetcher;
 pub use future::{ResponseBody, ResponseFuture};
+pub use operation::attribution_of_operation;
 pub use policy::Presence;
 pub use principal::{PrincipalLayer, PrincipalService};
 pub use provenance::{DEFAULT_HEADERS, NoHeader, ProvenanceLayer, ProvenanceService};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use koherent_core::{Attribution, Principal, VerifiedToken, Verifier, verify_actor};
+use koherent_core::{Attribution, Error, Principal, VerifiedToken, Verifier, verify_actor};
 use tower_layer::Layer;
 
 use crate::check::{Check, Decision, act_on};
@@ -252,7 +252,7 @@ impl ProvenanceCheck {
             (Some(principal), None) => Attribution::of(principal.clone()),
             (Some(principal), Some(token)) => {
                 if self.binding == Binding::Required {
-                    bind(token, principal)?;
+                    bind(token, principal).map_err(Rejection::ProvenanceToken)?;
                 }
                 Attribution::of(principal.clone()).with_unbound_task(token)
             }
@@ -269,8 +269,8 @@ impl ProvenanceCheck {
 }
 
 /// Binds the token to the principal. The log says which part differs; the client is told only that one does.
-fn bind(token: &VerifiedToken, principal: &Principal) -> Result<(), Rejection> {
-    verify_actor(token, principal).map_err(|error| {
+pub(crate) fn bind(token: &VerifiedToken, principal: &Principal) -> Result<(), Error> {
+    verify_actor(token, principal).inspect_err(|error| {
         let task = token.task();
         tracing::warn!(
             task_id = %task.task_id, reason = error.reason(),
@@ -279,7 +279,6 @@ fn bind(token: &VerifiedToken, principal: &Principal) -> Result<(), Rejection> {
             token_actor_issuer = ?token.claims().actor_issuer, login_issuer = %principal.issuer,
             "provenance token refused: its actor (`act.sub`, `act.cid`, and `act.iss` where given) is not who is signed in"
         );
-        Rejection::ProvenanceToken(error)
     })
 }
 

@@ -9,27 +9,29 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
-use juniper_axum::extract::JuniperRequest;
-use juniper_axum::response::JuniperResponse;
+use bytes::Bytes;
+use koherent_core::Verifier;
+use koherent_diesel::HistoryReader;
+use koherent_juniper::{Limits, answer};
 use koherent_tower::{AccessVerifier, Attribution, Presence, PrincipalLayer, ProvenanceLayer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::TraceLayer;
 
-use crate::database::LabPool;
-use crate::graphql::{Channel, Lab, Schema, schema};
+use crate::database::{self, LabPool};
+use crate::graphql::{Lab, Schema, schema};
 use crate::trust::Trust;
 use crate::{metrics, socket};
-
-/// The most bytes a request may have.
-pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) schema: Arc<Schema>,
     pub(crate) pool: LabPool,
+    pub(crate) histories: HistoryReader,
     pub(crate) access: AccessVerifier,
+    pub(crate) tasks: Verifier,
+    pub(crate) limits: Limits,
     metrics: PrometheusHandle,
 }
 
@@ -39,10 +41,14 @@ pub(crate) struct App {
 ///
 /// Where nothing can be counted ([`metrics::recorder`]).
 pub fn app(trust: Trust, pool: LabPool) -> Result<Router> {
+    let limits = Limits::default();
     let app = App {
         schema: Arc::new(schema()),
+        histories: HistoryReader::new(pool.clone(), database::tracked()),
         pool,
         access: trust.access.clone(),
+        tasks: trust.provenance.clone(),
+        limits,
         metrics: metrics::recorder()?,
     };
     let signed_in = PrincipalLayer::new(trust.access).with_presence(Presence::Required);
@@ -59,7 +65,7 @@ pub fn app(trust: Trust, pool: LabPool) -> Result<Router> {
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(count))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(RequestBodyLimitLayer::new(limits.body))
         .layer(TraceLayer::new_for_http())
         .with_state(app))
 }
@@ -72,14 +78,10 @@ async fn count(State(app): State<App>) -> impl IntoResponse {
 async fn graphql(
     State(app): State<App>,
     Attribution(attribution): Attribution,
-    JuniperRequest(request): JuniperRequest,
-) -> JuniperResponse {
-    let context = Lab {
-        pool: app.pool,
-        attribution,
-        channel: Channel::Request,
-    };
-    JuniperResponse(request.execute(&*app.schema, &context).await)
+    body: Bytes,
+) -> http::Response<String> {
+    let context = Lab::new(app.pool, &app.histories, attribution);
+    answer(&app.schema, &context, &app.limits, &body).await
 }
 
 /// Ready means: the database answers.

@@ -1,87 +1,89 @@
-//! GraphQL over a websocket (graphql-transport-ws): the login comes in `connection_init`, and the socket only reads.
+//! GraphQL over a websocket: the login comes in `connection_init`, and the token of a task with each operation.
 //!
-//! A socket lives longer than a token: the login is checked again for every operation, which costs a hash. What changes
-//! something needs a task of its own, and the headers of a socket belong to no operation; so mutations go over POST.
+//! A socket lives longer than a token: the login is checked again for every operation and every event, which costs a hash.
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::extract::State;
-use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::HeaderMap;
 use axum::response::Response;
-use juniper::{DefaultScalarValue, InputValue, ScalarValue, Variables};
-use juniper_axum::subscriptions::serve_graphql_transport_ws;
-use juniper_graphql_ws::ConnectionConfig;
-use koherent_core::Attribution;
+use koherent_core::{ErrorCode, Principal};
+use koherent_juniper::Error;
+use koherent_juniper::socket::{self, Operation, SocketRefusal, SocketService, SocketSettings};
+use koherent_tower::attribution_of_operation;
+use serde_json::Value;
 
-use crate::graphql::{Channel, Lab};
-use crate::server::{App, MAX_BODY};
+use crate::graphql::Lab;
+use crate::server::App;
 
-/// How long a socket may stay open without a login.
-const SIGN_IN_WITHIN: Duration = Duration::from_secs(10);
-
-/// How many operations a socket may have under way.
-const OPERATIONS: usize = 16;
-
-/// Upgrades to a websocket. Nobody is signed in before `connection_init`.
-pub(crate) async fn upgrade(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade
-        .protocols(["graphql-transport-ws"])
-        .max_message_size(MAX_BODY)
-        .max_frame_size(MAX_BODY)
-        .on_upgrade(move |socket| serve(app, socket))
+/// Upgrades to a websocket. Nobody is signed in before `connection_init`, whatever the headers say.
+pub(crate) async fn upgrade(
+    State(app): State<App>,
+    headers: HeaderMap,
+    request: WebSocketUpgrade,
+) -> Response {
+    let (schema, limits) = (Arc::clone(&app.schema), app.limits);
+    let settings = SocketSettings::default();
+    socket::upgrade(&headers, request, schema, app, settings, limits)
 }
 
-/// Serves the socket to its end, or closes it when nobody signs in.
-async fn serve(app: App, socket: WebSocket) {
-    let schema = Arc::clone(&app.schema);
-    let signed_in = Arc::new(AtomicBool::new(false));
-    let signing_in = Arc::clone(&signed_in);
-    let init = |payload| async move {
-        let connection = sign_in(app, payload).await?;
-        signing_in.store(true, Ordering::Release);
-        Ok::<_, Refused>(connection)
-    };
-    let mut serving = pin!(serve_graphql_transport_ws(socket, schema, init));
-    tokio::select! {
-        () = &mut serving => return,
-        () = tokio::time::sleep(SIGN_IN_WITHIN) => {}
+/// Somebody who has signed in: `{"type": "connection_init", "payload": {"token": "…"}}`.
+#[derive(Debug)]
+pub(crate) struct Login(String);
+
+impl SocketService for App {
+    type Session = Login;
+    type Context = Lab;
+
+    async fn sign_in(&self, payload: Value) -> Result<Login, SocketRefusal> {
+        let token = payload["token"].as_str().unwrap_or_default();
+        let principal = self.access.verify_with_refresh(token).await;
+        principal.map_err(|error| {
+            tracing::warn!(reason = error.reason(), "websocket refused: {error}");
+            SocketRefusal(error.reason())
+        })?;
+        Ok(Login(token.to_owned()))
     }
-    if signed_in.load(Ordering::Acquire) {
-        serving.await;
+
+    async fn context(&self, login: &Login, operation: &Operation) -> Result<Lab, Error> {
+        let principal = self.principal(login).await?;
+        let token = operation.task_token.as_deref();
+        let attribution = attribution_of_operation(&self.tasks, principal, token).await;
+        let attribution = attribution.map_err(|error| {
+            const TEXT: &str = "The task token of the operation was refused.";
+            Error::refused(error.code(), error.reason(), TEXT)
+        })?;
+        Ok(Lab::new(self.pool.clone(), &self.histories, attribution))
+    }
+
+    async fn still_signed_in(&self, login: &Login) -> Result<(), Error> {
+        self.principal(login).await.map(drop)
     }
 }
 
-/// Why a socket is closed, as its client sees it: the reason, and nothing else.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Refused(&'static str);
-
-/// Signs in with the `token` of the payload: `{"type": "connection_init", "payload": {"token": "…"}}`.
-async fn sign_in(
-    app: App,
-    payload: Variables<DefaultScalarValue>,
-) -> Result<ConnectionConfig<Lab, DefaultScalarValue>, Refused> {
-    let token = payload.get("token").and_then(InputValue::as_scalar);
-    let token = token.and_then(ScalarValue::try_to_string);
-    let token: Arc<str> = token.unwrap_or_default().into();
-    let principal = app.access.verify_with_refresh(&token).await;
-    let principal = principal.map_err(|error| {
-        tracing::warn!(reason = error.reason(), "websocket refused: {error}");
-        Refused(error.reason())
-    })?;
-    let context = Lab {
-        pool: app.pool,
-        attribution: Attribution::of(principal),
-        channel: Channel::Socket {
-            verifier: app.access,
-            token,
-        },
-    };
-    // Clients do not ping by themselves; one that is quiet is not gone.
-    Ok(ConnectionConfig::new(context)
-        .with_max_in_flight_operations(OPERATIONS)
-        .with_keep_alive_timeout(Duration::ZERO))
+impl App {
+    /// Who signed in, if the login still holds.
+    async fn principal(&self, Login(token): &Login) -> Result<Principal, Error> {
+        let principal = self.access.verify_with_refresh(token).await;
+        principal.map_err(|error| {
+            tracing::warn!(reason = error.reason(), "the login of a websocket: {error}");
+            match error.code() {
+                ErrorCode::Unavailable => LOGIN_UNCHECKED,
+                _ => SIGNED_OUT,
+            }
+        })
+    }
 }
+
+const SIGNED_OUT: Error = Error::fixed(
+    ErrorCode::Unauthenticated,
+    "SIGNED_OUT",
+    "The login of this connection does not hold any more: connect again with a new access token.",
+);
+
+const LOGIN_UNCHECKED: Error = Error::fixed(
+    ErrorCode::Unavailable,
+    "LOGIN_UNCHECKED",
+    "The login of this connection cannot be checked at the moment: try again in a few seconds.",
+);

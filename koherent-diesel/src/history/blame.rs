@@ -135,17 +135,11 @@ fn told(table: &'static TrackedTable, found: &[Found], scope: &HistoryScope) -> 
     if last.entry.kind == ChangeKind::Delete {
         return Vec::new();
     }
-    let is_seen = |entry: Option<&HistoryEntry>| match scope {
-        HistoryScope::All => true,
-        HistoryScope::Organization(own) => {
-            entry.is_some_and(|entry| entry.organization.as_ref() == Some(own))
-        }
-    };
     let fields = table.fields.iter().zip(&last.values).enumerate();
     fields
         .filter_map(|(at, (field, value))| {
             let entry = of(at).map(|found| &found.entry);
-            is_seen(entry).then(|| Blame {
+            scope.shows(entry).then(|| Blame {
                 field,
                 value: value.clone(),
                 entry: entry.cloned(),

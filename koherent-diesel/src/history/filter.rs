@@ -1,7 +1,9 @@
 //! Which entries are meant.
 
 use chrono::{DateTime, Utc};
-use koherent_core::{ChangeKind, ClientId, Issuer, Organization, RowKey, Subject, TaskId};
+use koherent_core::{
+    Attribution, ChangeKind, ClientId, HistoryEntry, Issuer, Organization, RowKey, Subject, TaskId,
+};
 use uuid::Uuid;
 
 use crate::engine::Engine;
@@ -41,8 +43,7 @@ pub struct HistoryFilter {
     keys: Vec<RowKey>,
     transactions: Vec<Uuid>,
     reasons: Vec<String>,
-    /// All of these must hold.
-    within: Vec<Organization>,
+    within: Vec<HistoryScope>,
 }
 
 impl HistoryFilter {
@@ -143,9 +144,7 @@ impl HistoryFilter {
 
     /// Only what that scope may see, whatever else is asked for.
     pub fn within(mut self, scope: &HistoryScope) -> Self {
-        if let HistoryScope::Organization(organization) = scope {
-            self.within.push(organization.clone());
-        }
+        self.within.push(scope.clone());
         self
     }
 
@@ -174,8 +173,8 @@ impl HistoryFilter {
         push_texts(sql, "h", "history_user", &self.users);
         push_texts(sql, "h", "history_client", &self.clients);
         push_texts(sql, "h", "history_organization", &self.organizations);
-        for organization in &self.within {
-            push_texts(sql, "h", "history_organization", [organization]);
+        for scope in &self.within {
+            scope.push(sql, "history_organization");
         }
         push_texts(sql, "h", "history_reason", &self.reasons);
         if !self.kinds.is_empty() {
@@ -283,7 +282,7 @@ pub(super) fn push_texts<'t, DB, T>(
 /// Whose entries a reader may see.
 ///
 /// It is a setting of the reader, not of a query: resolvers and handlers that read through a scoped reader cannot forget
-/// it. Entries that were made for no organization are seen by [`HistoryScope::All`] alone. A scope is about histories; what an
+/// it. A scope is about histories; what an
 /// application shows of its own rows is the application's affair.
 ///
 /// ```
@@ -298,11 +297,58 @@ pub enum HistoryScope {
     All,
     /// Entries and tasks of one organization.
     Organization(Organization),
+    /// Entries and tasks of no organization.
+    NoOrganization,
+    /// None at all.
+    Nothing,
 }
 
 impl HistoryScope {
     /// Entries and tasks of that organization.
     pub fn organization(organization: impl Into<Organization>) -> Self {
         Self::Organization(organization.into())
+    }
+
+    /// What somebody sees who acts for that organization, or for none: entries and tasks that are its own.
+    ///
+    /// ```
+    /// use koherent_core::{Attribution, Principal};
+    /// use koherent_diesel::HistoryScope;
+    ///
+    /// let ann = Attribution::of(Principal::new("https://login.example", "ann", "lab-ui").with_organization("bio-lab"));
+    /// assert_eq!(HistoryScope::own(&ann), HistoryScope::organization("bio-lab"));
+    /// ```
+    #[must_use]
+    pub fn own(attribution: &Attribution) -> Self {
+        match attribution.organization() {
+            Some(organization) => Self::Organization(organization.clone()),
+            None => Self::NoOrganization,
+        }
+    }
+
+    /// Writes ` AND …` for what it allows of `h`.
+    pub(super) fn push<DB: Engine>(&self, sql: &mut Script<DB>, column: &str) {
+        match self {
+            Self::All => {}
+            Self::Organization(organization) => push_texts(sql, "h", column, [organization]),
+            Self::NoOrganization => {
+                sql.push(" AND h.").push(column).push(" IS NULL");
+            }
+            Self::Nothing => {
+                sql.push(" AND 1 = 0");
+            }
+        }
+    }
+
+    /// Whether it shows an entry.
+    pub(super) fn shows(&self, entry: Option<&HistoryEntry>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Organization(own) => {
+                entry.is_some_and(|entry| entry.organization.as_ref() == Some(own))
+            }
+            Self::NoOrganization => entry.is_some_and(|entry| entry.organization.is_none()),
+            Self::Nothing => false,
+        }
     }
 }

@@ -63,8 +63,7 @@ pub struct TaskFilter {
     organizations: Vec<Organization>,
     since: Option<DateTime<Utc>>,
     before: Option<DateTime<Utc>>,
-    /// All of these must hold.
-    within: Vec<Organization>,
+    within: Vec<HistoryScope>,
 }
 
 impl TaskFilter {
@@ -147,9 +146,7 @@ impl TaskFilter {
 
     /// Only what that scope may see, whatever else is asked for.
     pub fn within(mut self, scope: &HistoryScope) -> Self {
-        if let HistoryScope::Organization(organization) = scope {
-            self.within.push(organization.clone());
-        }
+        self.within.push(scope.clone());
         self
     }
 
@@ -169,8 +166,8 @@ impl TaskFilter {
         push_texts(sql, "h", "assigner_sub", &self.assigners);
         push_texts(sql, "h", "caller_sub", &self.callers);
         push_texts(sql, "h", "organization", &self.organizations);
-        for organization in &self.within {
-            push_texts(sql, "h", "organization", [organization]);
+        for scope in &self.within {
+            scope.push(sql, "organization");
         }
         if let Some(since) = self.since {
             sql.push(" AND h.created_at >= ").date(since);

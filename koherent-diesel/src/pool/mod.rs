@@ -8,6 +8,8 @@ mod deadpool;
 mod pooled;
 #[cfg(feature = "r2d2")]
 mod r2d2;
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
+mod reader;
 
 use std::fmt;
 
@@ -15,6 +17,8 @@ use koherent_core::Attribution;
 
 #[cfg(any(feature = "deadpool", feature = "bb8"))]
 pub use self::pooled::PooledConnection;
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
+pub use self::reader::HistoryReader;
 use crate::connection::AuditedConnection;
 use crate::driver::Driver;
 use crate::error::Error;

@@ -1,13 +1,11 @@
-//! The GraphQL types, by the names of the original koherent, one file each.
-//!
-//! They are plain data under the context `()`, so they fit into any schema, whatever its context and scalar are.
+//! The GraphQL types, by the names of the original koherent.
 
 mod change;
-mod entry;
+mod kind;
 mod principal;
-mod task;
+mod provenance;
 
 pub use change::ModelChange;
-pub use entry::{HistoryKind, ProvenanceEntry};
+pub use kind::HistoryKind;
 pub use principal::{Client, Organization, User};
-pub use task::Task;
+pub use provenance::{FieldBlame, ProvenanceEntry, Task};

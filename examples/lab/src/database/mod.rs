@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail};
 use koherent_diesel::{Audited, AuditedPool, Difference};
 
 #[cfg(not(feature = "sqlite"))]
-pub use postgres::{DEFAULT_URL, Pool, key_name, moment, open};
+pub use postgres::{Backend, DEFAULT_URL, Pool, key_name, moment, open};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{DEFAULT_URL, Pool, key_name, moment, open};
+pub use sqlite::{Backend, DEFAULT_URL, Pool, key_name, moment, open};
 
 use crate::schema::{measurements, sample_tags, samples, tags};
 
@@ -21,7 +21,7 @@ use crate::schema::{measurements, sample_tags, samples, tags};
 pub type LabPool = AuditedPool<Pool>;
 
 /// The audited tables.
-fn tracked() -> [&'static koherent_diesel::TrackedTable; 4] {
+pub fn tracked() -> [&'static koherent_diesel::TrackedTable; 4] {
     [
         samples::table::tracked(),
         measurements::table::tracked(),

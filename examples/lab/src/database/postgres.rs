@@ -11,6 +11,9 @@ use super::{LabPool, expect_none, tracked, without_password};
 /// The pool of bare connections.
 pub type Pool = deadpool::Pool<AsyncPgConnection>;
 
+/// The engine.
+pub type Backend = diesel::pg::Pg;
+
 /// The database that the lab looks for unless told otherwise.
 pub const DEFAULT_URL: &str = "postgres://localhost/lab";
 

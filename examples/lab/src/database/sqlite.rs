@@ -13,6 +13,9 @@ use super::{LabPool, expect_none, tracked, without_password};
 /// The pool of bare connections.
 pub type Pool = deadpool::Pool<SyncConnectionWrapper<SqliteConnection>>;
 
+/// The engine.
+pub type Backend = diesel::sqlite::Sqlite;
+
 /// The file that the lab makes unless told otherwise.
 pub const DEFAULT_URL: &str = "lab.db";
 

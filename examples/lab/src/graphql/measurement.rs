@@ -1,17 +1,26 @@
 //! `Measurement`.
 
 use juniper::{ID, graphql_object};
-use koherent_juniper::{ProvenanceResult, provenance};
+use koherent_juniper::provenance;
 
 use super::Lab;
+use super::context::Moment;
 use crate::model::Measurement;
 use crate::schema::measurements;
 
 /// A measurement as GraphQL shows it.
 #[derive(Debug)]
-pub struct MeasurementNode(pub(super) Measurement);
+pub struct MeasurementNode(Measurement, Moment);
+
+impl MeasurementNode {
+    /// A measurement, as of a time, or of now.
+    pub(super) const fn new(measurement: Measurement, as_of: Moment) -> Self {
+        Self(measurement, as_of)
+    }
+}
 
 /// What was measured of a sample.
+#[provenance(measurements, key = self.0.id, as_of = self.1)]
 #[graphql_object(name = "Measurement", context = Lab)]
 impl MeasurementNode {
     /// Its number.
@@ -32,10 +41,5 @@ impl MeasurementNode {
     /// Of what.
     fn unit(&self) -> &str {
         &self.0.unit
-    }
-
-    /// Who changed it, through which client, under which task, and what exactly; newest first.
-    async fn provenance(&self, context: &Lab) -> ProvenanceResult {
-        provenance(context, measurements::table, self.0.id).await
     }
 }

@@ -10,11 +10,11 @@ mod tag;
 
 use juniper::{EmptySubscription, RootNode};
 
-pub use context::{Channel, Lab};
+pub use context::Lab;
 pub use json::Json;
 pub use measurement::MeasurementNode;
 pub use mutation::Mutation;
-pub use query::{OffsetPaginationInput, Query};
+pub use query::{Query, SampleFilter};
 pub use sample::SampleNode;
 pub use tag::TagNode;
 

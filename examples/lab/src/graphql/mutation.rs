@@ -38,7 +38,7 @@ impl Mutation {
             created_at: now(),
             storage_code: storage_code()?,
         };
-        let mut conn = context.connection_for_change().await?;
+        let mut conn = context.connection().await?;
         let created = conn
             .audited_insert(samples::table, &new)
             .returning(Sample::as_returning())
@@ -77,7 +77,7 @@ impl Mutation {
                 })
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let mut conn = context.connection_for_change().await?;
+        let mut conn = context.connection().await?;
         let created = conn
             .audited_insert(samples::table, &new)
             .returning(Sample::as_returning())
@@ -100,18 +100,18 @@ impl Mutation {
             value,
             unit: &unit,
         };
-        let mut conn = context.connection_for_change().await?;
+        let mut conn = context.connection().await?;
         let added = conn
             .audited_insert(measurements::table, &new)
             .get_result::<Measurement>()
             .await?;
-        Ok(MeasurementNode(added))
+        Ok(MeasurementNode::new(added, None))
     }
 
     /// Marks a sample. A tag that nobody used before is made; a sample that has it already stays as it is.
     async fn tag_sample(context: &Lab, id: ID, label: String) -> Result<SampleNode, Error> {
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection_for_change().await?;
+        let mut conn = context.connection().await?;
         conn.transaction(async |conn| {
             let sample = present(conn, id).await?;
             let tag = tags::label.eq(&label);
@@ -134,7 +134,7 @@ impl Mutation {
     /// Takes a mark off a sample. The tag itself stays.
     async fn untag_sample(context: &Lab, id: ID, label: String) -> Result<SampleNode, Error> {
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection_for_change().await?;
+        let mut conn = context.connection().await?;
         conn.transaction(async |conn| {
             let sample = present(conn, id).await?;
             let tag = tags::table.filter(tags::label.eq(&label));
@@ -175,7 +175,7 @@ impl Mutation {
             return Err(NOTHING_TO_CHANGE);
         }
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection_for_change().await?;
+        let mut conn = context.connection().await?;
         let mut update = conn.audited_update(samples::table.find(id), changes);
         if let Some(reason) = reason {
             update = update.reason(&reason);
@@ -195,7 +195,7 @@ impl Mutation {
         reason: Option<String>,
     ) -> Result<SampleNode, Error> {
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection_for_change().await?;
+        let mut conn = context.connection().await?;
         let reason = reason.as_deref();
         conn.transaction(async |conn| {
             let marks = sample_tags::table.filter(sample_tags::sample_id.eq(id));
@@ -270,25 +270,25 @@ async fn present(conn: &mut Connection, id: i64) -> Result<Sample, Error> {
     Ok(find.first(conn).await?)
 }
 
-const COUNT_OR_INPUTS: Error = Error::refused(
+const COUNT_OR_INPUTS: Error = Error::fixed(
     ErrorCode::BadRequest,
     "COUNT_OR_INPUTS",
     "Say how many samples, or describe them: give `count` or `inputs`.",
 );
 
-const TOO_MANY_SAMPLES: Error = Error::refused(
+const TOO_MANY_SAMPLES: Error = Error::fixed(
     ErrorCode::BadRequest,
     "TOO_MANY_SAMPLES",
     "Ask for 0 to 10,000 samples at once.",
 );
 
-const UNKNOWN_OWNER: Error = Error::refused(
+const UNKNOWN_OWNER: Error = Error::fixed(
     ErrorCode::BadRequest,
     "OWNER_MISSING",
     "Say whose the sample is: give an owner.",
 );
 
-const NOTHING_TO_CHANGE: Error = Error::refused(
+const NOTHING_TO_CHANGE: Error = Error::fixed(
     ErrorCode::BadRequest,
     "NOTHING_TO_CHANGE",
     "Give at least one field to change.",

@@ -1,97 +1,153 @@
 //! Reading.
 
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use chrono::{DateTime, Utc};
+use diesel::{
+    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, SelectableHelper as _,
+};
+use diesel_async::RunQueryDsl as _;
 use juniper::{GraphQLInputObject, ID, graphql_object};
-use koherent_core::ErrorCode;
-use koherent_juniper::Error;
+use koherent_core::ChangeKind;
+use koherent_diesel::{HistoryFilter, changed, deleted};
+use koherent_juniper::{
+    Ask, Error, HistoryKind, HistoryOrder, OffsetPaginationInput, ProvenanceEntry,
+    ProvenanceFilter, Task, TaskFilter,
+};
 
 use super::{Lab, SampleNode};
+use crate::database::Backend;
 use crate::model::Sample;
-use crate::schema::{samples, samples_history};
+use crate::schema::samples;
 
 /// The root of queries.
 #[derive(Debug, Clone, Copy)]
 pub struct Query;
 
-/// Which part of a list.
-#[derive(Debug, Clone, Copy, GraphQLInputObject)]
-pub struct OffsetPaginationInput {
-    /// How many to skip.
-    #[graphql(default = 0)]
-    pub offset: i32,
-    /// How many to show, 200 at most.
-    #[graphql(default = 50)]
-    pub limit: i32,
+/// Which samples are meant. All that is said must hold.
+#[derive(Debug, Clone, GraphQLInputObject)]
+pub struct SampleFilter {
+    /// Whose history has such an entry. Samples that are gone are shown where deletions are asked for by `kind`.
+    pub provenance: Option<ProvenanceFilter>,
+    /// Of this owner.
+    pub owner: Option<String>,
 }
-
-const MAX_PAGE: i32 = 200;
 
 /// What the lab knows.
 #[graphql_object(context = Lab)]
 impl Query {
-    /// The sample of that number. One that was deleted is shown as it was last, with its provenance.
-    async fn sample(context: &Lab, id: ID) -> Result<Option<SampleNode>, Error> {
+    /// The sample of that number, as it is, or as it was at a time. One that was deleted is shown as it was last, with its
+    /// provenance.
+    async fn sample(
+        context: &Lab,
+        id: ID,
+        as_of: Option<DateTime<Utc>>,
+    ) -> Result<Option<SampleNode>, Error> {
         let Some(id) = number(&id) else {
             return Ok(None);
         };
+        let query = samples::table.find(id).select(Sample::as_select());
         let mut conn = context.connection().await?;
-        let present = samples::table
-            .find(id)
-            .select(Sample::as_select())
-            .first(&mut conn)
-            .await
-            .optional()?;
-        if let Some(sample) = present {
+        if let Some(then) = as_of {
+            let was = koherent_diesel::as_of(query, then);
+            let was = was.get_result(&mut conn).await.optional()?;
+            return Ok(was.map(|sample| SampleNode::past(sample, then)));
+        }
+        if let Some(sample) = query.first(&mut conn).await.optional()? {
             return Ok(Some(SampleNode::present(sample)));
         }
-        let last = samples_history::table
-            .filter(
-                samples_history::id
-                    .eq(id)
-                    .and(samples_history::history_kind.eq("-")),
-            )
-            .order(samples_history::history_id.desc())
-            .select((
-                samples_history::id,
-                samples_history::name,
-                samples_history::note,
-                samples_history::owner,
-                samples_history::mass,
-                samples_history::metadata,
-                samples_history::created_at,
-            ))
-            .first::<Sample>(&mut conn)
-            .await
-            .optional()?;
+        // It may be somebody else's: what is gone is shown to those who may see that it went.
+        let deletion = HistoryFilter::new().kind(ChangeKind::Delete);
+        let deletion = deletion.within(context.provenance.reader().scope());
+        let query = query.filter(changed(samples::table, deletion));
+        let last = deleted(query).get_result(&mut conn).await.optional()?;
         Ok(last.map(SampleNode::gone))
     }
 
-    /// The samples, in the order of their numbers.
+    /// The samples, in the order of their numbers, as they are, or as they were at a time.
     async fn samples(
         context: &Lab,
+        filters: Option<SampleFilter>,
         pagination: Option<OffsetPaginationInput>,
+        as_of: Option<DateTime<Utc>>,
     ) -> Result<Vec<SampleNode>, Error> {
-        let OffsetPaginationInput { offset, limit } = pagination.unwrap_or(OffsetPaginationInput {
-            offset: 0,
-            limit: 50,
-        });
-        if offset < 0 || !(0..=MAX_PAGE).contains(&limit) {
-            return Err(Error::refused(
-                ErrorCode::BadRequest,
-                "PAGE_INVALID",
-                "Ask for an offset of at least 0 and a limit of at most 200.",
-            ));
-        }
+        let (offset, limit) = pagination
+            .unwrap_or_default()
+            .checked(context.provenance.page_limit())?;
+        let (offset, limit) = (i64::from(offset), i64::from(limit));
+        let query = || -> Result<_, Error> {
+            let mut query = samples::table
+                .order(samples::id)
+                .select(Sample::as_select())
+                .into_boxed::<Backend>();
+            let Some(filters) = &filters else {
+                return Ok(query);
+            };
+            if let Some(provenance) = &filters.provenance {
+                query = query.filter(context.provenance.changed(samples::table, provenance)?);
+            }
+            if let Some(owner) = &filters.owner {
+                query = query.filter(samples::owner.eq(owner.clone()));
+            }
+            Ok(query)
+        };
         let mut conn = context.connection().await?;
-        let samples = samples::table
-            .order(samples::id)
-            .offset(offset.into())
-            .limit(limit.into())
-            .select(Sample::as_select())
+        if let Some(then) = as_of {
+            let query = koherent_diesel::as_of(query()?.offset(offset).limit(limit), then);
+            let found: Vec<Sample> = query.load(&mut conn).await?;
+            let past = |sample| SampleNode::past(sample, then);
+            return Ok(found.into_iter().map(past).collect());
+        }
+        let provenance = filters
+            .as_ref()
+            .and_then(|filters| filters.provenance.as_ref());
+        if provenance.and_then(|filter| filter.kind) != Some(HistoryKind::Delete) {
+            let found: Vec<Sample> = query()?.offset(offset).limit(limit).load(&mut conn).await?;
+            return Ok(found.into_iter().map(SampleNode::present).collect());
+        }
+        // Those that are gone, and those that came back: a page may have some of both.
+        let here: Vec<Sample> = query()?.limit(offset + limit).load(&mut conn).await?;
+        let gone: Vec<Sample> = deleted(query()?.limit(offset + limit))
             .load(&mut conn)
             .await?;
-        Ok(samples.into_iter().map(SampleNode::present).collect())
+        let here = here.into_iter().map(SampleNode::present);
+        let mut all: Vec<_> = here.chain(gone.into_iter().map(SampleNode::gone)).collect();
+        all.sort_by_key(SampleNode::number);
+        let (offset, limit) = (usize::try_from(offset), usize::try_from(limit));
+        let page = all.into_iter().skip(offset.unwrap_or(0));
+        Ok(page.take(limit.unwrap_or(0)).collect())
+    }
+
+    /// A task: null where nothing was changed under it here.
+    async fn task(context: &Lab, task_id: ID) -> Result<Option<Task>, Error> {
+        context.provenance.task(&task_id).await
+    }
+
+    /// The tasks under which something was changed here, newest first.
+    async fn tasks(
+        context: &Lab,
+        filters: Option<TaskFilter>,
+        pagination: Option<OffsetPaginationInput>,
+        order: Option<HistoryOrder>,
+    ) -> Result<Vec<Task>, Error> {
+        context.provenance.tasks(filters, pagination, order).await
+    }
+
+    /// What happened in the whole lab, or in some of its tables, newest first.
+    async fn changes(
+        context: &Lab,
+        tables: Option<Vec<String>>,
+        filters: Option<ProvenanceFilter>,
+        pagination: Option<OffsetPaginationInput>,
+        after: Option<String>,
+        order: Option<HistoryOrder>,
+    ) -> Result<Vec<ProvenanceEntry>, Error> {
+        let ask = Ask {
+            filters,
+            pagination,
+            after,
+            order,
+            as_of: None,
+        };
+        context.provenance.changes(tables, ask).await
     }
 }
 

@@ -1,20 +1,21 @@
 //! `Sample`.
 
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
-use diesel_async::RunQueryDsl as _;
 use juniper::{ID, graphql_object};
-use koherent_juniper::{Error, ProvenanceResult, provenance};
+use koherent_juniper::{Error, FieldBlame, provenance};
 
+use super::context::Moment;
 use super::{Json, Lab, MeasurementNode, TagNode};
-use crate::model::{Measurement, Sample, Tag};
-use crate::schema::{measurements, sample_tags, samples, tags};
+use crate::model::Sample;
+use crate::schema::samples;
 
 /// A sample as GraphQL shows it.
 #[derive(Debug)]
 pub struct SampleNode {
     sample: Sample,
     deleted: bool,
+    /// As of when it is shown.
+    as_of: Moment,
 }
 
 impl SampleNode {
@@ -23,7 +24,22 @@ impl SampleNode {
         Self {
             sample,
             deleted: false,
+            as_of: None,
         }
+    }
+
+    /// A sample as it was.
+    pub(crate) const fn past(sample: Sample, then: DateTime<Utc>) -> Self {
+        Self {
+            sample,
+            deleted: false,
+            as_of: Some(then),
+        }
+    }
+
+    /// Its number.
+    pub(crate) const fn number(&self) -> i64 {
+        self.sample.id
     }
 
     /// A sample that is gone, as it was last.
@@ -31,11 +47,13 @@ impl SampleNode {
         Self {
             sample,
             deleted: true,
+            as_of: None,
         }
     }
 }
 
 /// Something that was taken, prepared and looked at.
+#[provenance(samples, key = self.sample.id, as_of = self.as_of)]
 #[graphql_object(name = "Sample", context = Lab)]
 impl SampleNode {
     /// Its number.
@@ -80,31 +98,24 @@ impl SampleNode {
 
     /// What was measured of it, in the order of the measurements' numbers.
     async fn measurements(&self, context: &Lab) -> Result<Vec<MeasurementNode>, Error> {
-        let mut conn = context.connection().await?;
-        let found = measurements::table
-            .filter(measurements::sample_id.eq(self.sample.id))
-            .order(measurements::id)
-            .select(Measurement::as_select())
-            .load(&mut conn)
-            .await?;
-        Ok(found.into_iter().map(MeasurementNode).collect())
+        let found = context.measurements(self.sample.id, self.as_of).await?;
+        let node = |measurement| MeasurementNode::new(measurement, self.as_of);
+        Ok(found.into_iter().map(node).collect())
     }
 
     /// What it is marked with, in alphabetical order.
     async fn tags(&self, context: &Lab) -> Result<Vec<TagNode>, Error> {
-        let mut conn = context.connection().await?;
-        let found = sample_tags::table
-            .inner_join(tags::table)
-            .filter(sample_tags::sample_id.eq(self.sample.id))
-            .order(tags::label)
-            .select(Tag::as_select())
-            .load(&mut conn)
-            .await?;
-        Ok(found.into_iter().map(TagNode).collect())
+        let found = context.tags(self.sample.id, self.as_of).await?;
+        let node = |tag| TagNode::new(tag, self.as_of);
+        Ok(found.into_iter().map(node).collect())
     }
 
-    /// Who changed it, through which client, under which task, and what exactly; newest first.
-    async fn provenance(&self, context: &Lab) -> ProvenanceResult {
-        provenance(context, samples::table, self.sample.id).await
+    /// Where the present value of each field comes from; nothing where it is gone.
+    async fn blame(&self, context: &Lab) -> Result<Vec<FieldBlame>, Error> {
+        let blamed = context
+            .provenance
+            .blame(samples::table, self.sample.id)
+            .await?;
+        Ok(blamed.into_iter().map(FieldBlame).collect())
     }
 }

@@ -1,17 +1,26 @@
 //! `Tag`.
 
 use juniper::{ID, graphql_object};
-use koherent_juniper::{ProvenanceResult, provenance};
+use koherent_juniper::provenance;
 
 use super::Lab;
+use super::context::Moment;
 use crate::model::Tag;
 use crate::schema::tags;
 
 /// A tag as GraphQL shows it.
 #[derive(Debug)]
-pub struct TagNode(pub(super) Tag);
+pub struct TagNode(Tag, Moment);
+
+impl TagNode {
+    /// A tag, as of a time, or of now.
+    pub(super) const fn new(tag: Tag, as_of: Moment) -> Self {
+        Self(tag, as_of)
+    }
+}
 
 /// What samples can be marked with.
+#[provenance(tags, key = self.0.id, as_of = self.1)]
 #[graphql_object(name = "Tag", context = Lab)]
 impl TagNode {
     /// Its number.
@@ -22,10 +31,5 @@ impl TagNode {
     /// What it says.
     fn label(&self) -> &str {
         &self.0.label
-    }
-
-    /// Who changed it, through which client, under which task, and what exactly; newest first.
-    async fn provenance(&self, context: &Lab) -> ProvenanceResult {
-        provenance(context, tags::table, self.0.id).await
     }
 }

@@ -1,0 +1,75 @@
+//! The method that becomes the field.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Expr, ImplItem, ItemImpl, Meta, Token, Type, parse_quote};
+
+use crate::arguments::Arguments;
+
+pub(crate) fn expand(arguments: Arguments, item: TokenStream) -> syn::Result<TokenStream> {
+    const PLACE: &str = "`#[provenance]` stands above `#[graphql_object]`, on the `impl` of an object: \
+                         it adds a method, which the other makes a field";
+    let misplaced = |_| syn::Error::new(Span::call_site(), PLACE);
+    let mut object: ItemImpl = syn::parse2(item).map_err(misplaced)?;
+    let is_object = |attribute: &&Attribute| {
+        let segments = &attribute.path().segments;
+        segments
+            .last()
+            .is_some_and(|last| last.ident == "graphql_object")
+    };
+    let attribute = object.attrs.iter().find(is_object);
+    let attribute = attribute.ok_or_else(|| syn::Error::new(Span::call_site(), PLACE))?;
+    let context = match arguments.context {
+        Some(context) => context,
+        None => context_in(attribute).ok_or_else(|| {
+            syn::Error::new(
+                Span::call_site(),
+                "say which context the object has: `#[graphql_object(context = Lab)]`",
+            )
+        })?,
+    };
+    let entry: Type = match arguments.entry {
+        Some(entry) => entry,
+        None => parse_quote!(::koherent_juniper::ProvenanceEntry),
+    };
+    let as_of: Expr = arguments
+        .as_of
+        .unwrap_or_else(|| parse_quote!(::core::option::Option::None));
+    let (table, key) = (arguments.table, arguments.key);
+    let field: ImplItem = parse_quote! {
+        /// Who changed it, through which client, under which task, and what exactly; newest first.
+        async fn provenance(
+            &self,
+            context: &#context,
+            filters: ::core::option::Option<::koherent_juniper::ProvenanceFilter>,
+            pagination: ::core::option::Option<::koherent_juniper::OffsetPaginationInput>,
+            after: ::core::option::Option<::std::string::String>,
+            order: ::core::option::Option<::koherent_juniper::HistoryOrder>,
+        ) -> ::core::result::Result<::std::vec::Vec<#entry>, ::koherent_juniper::Error> {
+            let provenance: &::koherent_juniper::Provenance = ::juniper::FromContext::from(context);
+            let as_of = #as_of;
+            let ask = ::koherent_juniper::Ask { filters, pagination, after, order, as_of };
+            provenance.of_row(#table::table, #key, ask).await
+        }
+    };
+    object.items.push(field);
+    Ok(quote!(#object))
+}
+
+/// `context = Lab` in `#[graphql_object(…)]`.
+fn context_in(attribute: &Attribute) -> Option<Type> {
+    let Meta::List(list) = &attribute.meta else {
+        return None;
+    };
+    let settings = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
+    let setting = settings
+        .ok()?
+        .into_iter()
+        .find_map(|setting| match setting {
+            Meta::NameValue(setting) if setting.path.is_ident("context") => Some(setting.value),
+            Meta::NameValue(setting) if setting.path.is_ident("Context") => Some(setting.value),
+            _ => None,
+        })?;
+    syn::parse2(quote!(#setting)).ok()
+}

@@ -1,0 +1,175 @@
+//! GraphQL over HTTP: a body in, an answer out, with the limits between them.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use juniper::http::GraphQLRequest;
+use juniper::{
+    GraphQLSubscriptionType, GraphQLTypeAsync, InputValue, IntoFieldError as _, OperationType,
+    RootNode, ScalarValue,
+};
+use koherent_core::ErrorCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::limits::{Limits, exceeded};
+
+/// Answers the body of a `POST`: one operation, or a list of them. What exceeds the limits is refused before Juniper sees it.
+///
+/// The status is 200 for what was executed, whatever became of its fields, and 400 for what was not; 413 where the body is too
+/// long. The answer is JSON in either case.
+///
+/// ```
+/// # use juniper::{EmptyMutation, EmptySubscription, RootNode};
+/// # struct Query;
+/// # #[juniper::graphql_object]
+/// # impl Query { fn hello() -> &'static str { "hello" } }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use koherent_juniper::{Limits, answer};
+///
+/// let schema = RootNode::new(Query, EmptyMutation::new(), EmptySubscription::new());
+/// let answered = answer(&schema, &(), &Limits::default(), br#"{"query": "{ hello }"}"#).await;
+/// assert_eq!((answered.status().as_u16(), answered.body().as_str()), (200, r#"{"data":{"hello":"hello"}}"#));
+/// # }
+/// ```
+pub async fn answer<Q, M, N, S>(
+    schema: &RootNode<Q, M, N, S>,
+    context: &Q::Context,
+    limits: &Limits,
+    body: &[u8],
+) -> Response<String>
+where
+    Q: GraphQLTypeAsync<S, TypeInfo: Sync, Context: Sync>,
+    M: GraphQLTypeAsync<S, TypeInfo: Sync, Context = Q::Context>,
+    N: GraphQLSubscriptionType<S, TypeInfo: Sync, Context = Q::Context> + Sync,
+    S: ScalarValue + Send + Sync,
+{
+    let operations: Operations<S> = match read(limits, body) {
+        Ok(operations) => operations,
+        Err((status, error)) => return respond(status, &refusal(error)),
+    };
+    match operations {
+        Operations::One(operation) => {
+            let (was_executed, answer) = execute(schema, context, limits, operation).await;
+            let status = match was_executed {
+                true => StatusCode::OK,
+                false => StatusCode::BAD_REQUEST,
+            };
+            respond(status, &answer)
+        }
+        Operations::Several(operations) => {
+            let mut answers = Vec::with_capacity(operations.len());
+            let mut were_executed = true;
+            for operation in operations {
+                let (was_executed, answer) = execute(schema, context, limits, operation).await;
+                were_executed &= was_executed;
+                answers.push(answer);
+            }
+            let status = match were_executed {
+                true => StatusCode::OK,
+                false => StatusCode::BAD_REQUEST,
+            };
+            respond(status, &Value::Array(answers))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, bound = "S: ScalarValue")]
+enum Operations<S> {
+    One(Operation<S>),
+    Several(Vec<Operation<S>>),
+}
+
+/// An operation as clients send it. Extensions are for those who know them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound = "S: ScalarValue")]
+pub(crate) struct Operation<S> {
+    pub(crate) query: String,
+    pub(crate) operation_name: Option<String>,
+    pub(crate) variables: Option<InputValue<S>>,
+}
+
+impl<S: ScalarValue> Operation<S> {
+    pub(crate) fn into_request(self) -> GraphQLRequest<S> {
+        GraphQLRequest::new(self.query, self.operation_name, self.variables)
+    }
+}
+
+fn read<S: ScalarValue>(
+    limits: &Limits,
+    body: &[u8],
+) -> Result<Operations<S>, (StatusCode, Error)> {
+    if body.len() > limits.body {
+        let error = exceeded("BODY_TOO_LONG", "body", body.len(), limits.body);
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, error));
+    }
+    let bad = |error| (StatusCode::BAD_REQUEST, error);
+    let operations = serde_json::from_slice(body).map_err(|error| {
+        tracing::debug!("a body that is no GraphQL request: {error}");
+        bad(NO_REQUEST)
+    })?;
+    match operations {
+        Operations::Several(several) if several.len() > limits.batch => {
+            let error = exceeded("BATCH_TOO_LONG", "batch", several.len(), limits.batch);
+            Err(bad(error))
+        }
+        Operations::Several(several) if several.is_empty() => Err(bad(NO_REQUEST)),
+        operations => Ok(operations),
+    }
+}
+
+const NO_REQUEST: Error = Error::fixed(
+    ErrorCode::BadRequest,
+    "REQUEST_INVALID",
+    "This is no GraphQL request: send JSON such as {\"query\": \"{ __typename }\", \"variables\": {}}.",
+);
+
+/// Executes an operation that is within the limits. Says whether it was executed.
+async fn execute<Q, M, N, S>(
+    schema: &RootNode<Q, M, N, S>,
+    context: &Q::Context,
+    limits: &Limits,
+    operation: Operation<S>,
+) -> (bool, Value)
+where
+    Q: GraphQLTypeAsync<S, TypeInfo: Sync, Context: Sync>,
+    M: GraphQLTypeAsync<S, TypeInfo: Sync, Context = Q::Context>,
+    N: GraphQLSubscriptionType<S, TypeInfo: Sync, Context = Q::Context> + Sync,
+    S: ScalarValue + Send + Sync,
+{
+    let name = operation.operation_name.as_deref();
+    match limits.check(&schema.schema, &operation.query, name) {
+        Ok(OperationType::Subscription) => return (false, refusal(SUBSCRIPTION)),
+        Ok(_) => {}
+        Err(error) => return (false, refusal(error)),
+    }
+    let response = operation.into_request().execute(schema, context).await;
+    let json = serde_json::to_value(&response).unwrap_or_else(|_| refusal(Error::internal()));
+    (response.is_ok(), json)
+}
+
+const SUBSCRIPTION: Error = Error::fixed(
+    ErrorCode::BadRequest,
+    "SUBSCRIPTION_OVER_HTTP",
+    "A subscription needs a websocket: connect with the protocol graphql-transport-ws.",
+);
+
+/// An answer with one error, and nothing else.
+pub(crate) fn refusal(error: Error) -> Value {
+    json!({ "errors": [error_object(error)] })
+}
+
+/// An error as clients see it.
+pub(crate) fn error_object(error: Error) -> Value {
+    let error: juniper::FieldError = error.into_field_error();
+    json!({ "message": error.message(), "extensions": error.extensions() })
+}
+
+fn respond(status: StatusCode, body: &Value) -> Response<String> {
+    let mut response = Response::new(body.to_string());
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}

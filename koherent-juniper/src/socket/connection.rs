@@ -1,0 +1,243 @@
+//! The connection: everything that can happen, in one loop.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::future::BoxFuture;
+use juniper::OperationType;
+use juniper::http::GraphQLRequest;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+
+use super::message::{Closing, PROTOCOL, Said, Subscribe, acknowledged, error, pong};
+use super::operation::{NO_TASK, NO_TOKEN, Run};
+use super::service::{Operation, SocketService};
+use super::settings::{Mutations, SocketSettings};
+use crate::limits::{Limits, exceeded};
+
+/// How long a client may take to take a message.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many answers wait for a client that is slow, before operations wait.
+const WAITING: usize = 32;
+
+/// Serves a connection to its end.
+pub(super) async fn serve<V: SocketService>(
+    mut socket: WebSocket,
+    service: V,
+    run: Arc<dyn Run<V::Session>>,
+    settings: SocketSettings,
+    limits: Limits,
+) {
+    let closing = if socket
+        .protocol()
+        .is_none_or(|protocol| protocol != PROTOCOL)
+    {
+        Some(Closing::NO_PROTOCOL)
+    } else {
+        let (answers, answered) = mpsc::channel(WAITING);
+        let mut connection = Connection {
+            service,
+            run,
+            settings,
+            limits,
+            session: None,
+            active: HashMap::new(),
+            started: 0,
+            operations: JoinSet::new(),
+            answers,
+        };
+        connection.talk(&mut socket, answered).await
+    };
+    if let Some(Closing { code, reason }) = closing {
+        tracing::debug!(code, reason, "websocket closed");
+        let frame = CloseFrame {
+            code,
+            reason: reason.into(),
+        };
+        let _ = timeout(TAKEN_WITHIN, socket.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+struct Connection<V: SocketService> {
+    service: V,
+    run: Arc<dyn Run<V::Session>>,
+    settings: SocketSettings,
+    limits: Limits,
+    session: Option<Arc<V::Session>>,
+    /// The operations under way, by the client's ids; each with a number of its own.
+    active: HashMap<String, (u64, AbortHandle)>,
+    started: u64,
+    /// They end with the connection.
+    operations: JoinSet<()>,
+    answers: mpsc::Sender<Answer>,
+}
+
+/// What an operation says.
+struct Answer {
+    id: String,
+    number: u64,
+    message: Value,
+}
+
+impl<V: SocketService> Connection<V> {
+    /// Talks until somebody closes; says why, where it is us.
+    async fn talk(
+        &mut self,
+        socket: &mut WebSocket,
+        mut answered: mpsc::Receiver<Answer>,
+    ) -> Option<Closing> {
+        let begun = Instant::now();
+        let sign_in_until = begun + self.settings.sign_in_within;
+        let mut ticks = interval_at(begun + self.settings.keep_alive, self.settings.keep_alive);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = begun;
+        loop {
+            tokio::select! {
+                incoming = socket.recv() => {
+                    heard = Instant::now();
+                    let text = match incoming? {
+                        Ok(Message::Text(text)) => text,
+                        Ok(Message::Ping(_) | Message::Pong(_)) => continue,
+                        Ok(Message::Binary(_)) => return Some(Closing::BAD_MESSAGE),
+                        Ok(Message::Close(_)) | Err(_) => return None,
+                    };
+                    let Ok(said) = serde_json::from_str(&text) else {
+                        return Some(Closing::BAD_MESSAGE);
+                    };
+                    match self.hear(said).await {
+                        Ok(None) => {}
+                        Ok(Some(message)) => say(socket, &message).await?,
+                        Err(closing) => return Some(closing),
+                    }
+                }
+                answer = answered.recv() => {
+                    let answer = answer?;
+                    // An operation that the client has ended says nothing more.
+                    let is_active = self.active.get(&answer.id).is_some_and(|(number, _)| *number == answer.number);
+                    if is_active {
+                        if answer.message["type"] != "next" {
+                            self.active.remove(&answer.id);
+                        }
+                        say(socket, &answer.message).await?;
+                    }
+                }
+                // Operations that panicked are told from those that ended by what they have not said.
+                Some(ended) = self.operations.join_next() => {
+                    if ended.is_err_and(|error| error.is_panic()) {
+                        tracing::error!("an operation of a websocket panicked");
+                        return Some(Closing { code: 4500, reason: "Internal server error" });
+                    }
+                }
+                () = sleep_until(sign_in_until), if self.session.is_none() => return Some(Closing::NOT_SIGNED_IN),
+                _ = ticks.tick() => {
+                    if heard.elapsed() > 3 * self.settings.keep_alive {
+                        return Some(Closing::GONE);
+                    }
+                    send(socket, Message::Ping(Default::default())).await?;
+                }
+            }
+        }
+    }
+
+    /// What to say to a message, if anything.
+    async fn hear(&mut self, said: Said) -> Result<Option<Value>, Closing> {
+        match said {
+            Said::ConnectionInit { payload } => {
+                if self.session.is_some() {
+                    return Err(Closing::TWICE);
+                }
+                let signing_in = self.service.sign_in(payload);
+                let signed_in = timeout(self.settings.sign_in_within, signing_in).await;
+                match signed_in {
+                    Ok(Ok(session)) => {
+                        self.session = Some(Arc::new(session));
+                        Ok(Some(acknowledged()))
+                    }
+                    Ok(Err(refusal)) => Err(Closing::forbidden(refusal.0)),
+                    Err(_) => Err(Closing::NOT_SIGNED_IN),
+                }
+            }
+            Said::Ping {} => Ok(Some(pong())),
+            Said::Pong {} => Ok(None),
+            Said::Complete { id } => {
+                if let Some((_, operation)) = self.active.remove(&id) {
+                    operation.abort();
+                }
+                Ok(None)
+            }
+            Said::Subscribe { id, payload } => {
+                let Some(session) = self.session.clone() else {
+                    return Err(Closing::UNAUTHORIZED);
+                };
+                if self.active.contains_key(&id) {
+                    return Err(Closing::SAME_ID);
+                }
+                Ok(self.start(id, payload, session).err())
+            }
+        }
+    }
+
+    /// Starts an operation; or says why not.
+    fn start(
+        &mut self,
+        id: String,
+        asked: Subscribe,
+        session: Arc<V::Session>,
+    ) -> Result<(), Value> {
+        let refuse = |refusal| error(&id, refusal);
+        if self.active.len() >= self.settings.operations {
+            let (is, most) = (self.active.len() + 1, self.settings.operations);
+            return Err(refuse(exceeded(
+                "TOO_MANY_OPERATIONS",
+                "operations",
+                is,
+                most,
+            )));
+        }
+        let task_token = asked.task_token().map_err(|()| refuse(NO_TOKEN))?;
+        let name = asked.operation_name.as_deref();
+        let kind = self.limits.check(self.run.schema(), &asked.query, name);
+        let kind = kind.map_err(refuse)?;
+        let needs_task = self.settings.mutations == Mutations::NeedTask;
+        if kind == OperationType::Mutation && needs_task && task_token.is_none() {
+            return Err(refuse(NO_TASK));
+        }
+        let operation = Operation::new(kind, task_token);
+        let request = GraphQLRequest::new(asked.query, asked.operation_name, asked.variables);
+        self.started += 1;
+        let number = self.started;
+        let (run, answers) = (Arc::clone(&self.run), self.answers.clone());
+        let running = id.clone();
+        let handle = self.operations.spawn(async move {
+            let say = |message: Value| -> BoxFuture<'_, ()> {
+                let id = running.clone();
+                let answers = &answers;
+                Box::pin(async move {
+                    let answer = Answer {
+                        id,
+                        number,
+                        message,
+                    };
+                    let _ = answers.send(answer).await;
+                })
+            };
+            run.run(&session, &running, operation, request, &say).await;
+        });
+        self.active.insert(id, (number, handle));
+        Ok(())
+    }
+}
+
+async fn say(socket: &mut WebSocket, message: &Value) -> Option<()> {
+    send(socket, Message::text(message.to_string())).await
+}
+
+/// Sends a message; `None` where the client does not take it.
+async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
+    timeout(TAKEN_WITHIN, socket.send(message)).await.ok()?.ok()
+}
