@@ -213,6 +213,12 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn guard_parts(table: &TrackedTable, policy: Policy) -> Vec<String>;
 
+    /// What announces new entries of a history table to whoever listens, where the database can.
+    #[doc(hidden)]
+    fn notify_ddl(_: &TrackedTable) -> String {
+        String::new()
+    }
+
     /// What keeps a history table from being changed is made of.
     #[doc(hidden)]
     fn append_only_parts(table: &TrackedTable) -> Vec<String>;

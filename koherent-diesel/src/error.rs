@@ -124,6 +124,9 @@ pub enum Error {
         /// What was asked for.
         field: String,
     },
+    /// Entries may have been missed by who watches them: watch again, after the last one that came.
+    #[error("entries may have been missed: watch again, after the last one that came")]
+    Interrupted,
     /// The engine cannot do that. Nothing was changed.
     #[error("{0}")]
     Unsupported(&'static str),
@@ -176,7 +179,7 @@ impl Error {
                 | DatabaseErrorKind::ClosedConnection => ErrorCode::Unavailable,
                 _ => ErrorCode::InternalError,
             },
-            Self::Pool(_) => ErrorCode::Unavailable,
+            Self::Pool(_) | Self::Interrupted => ErrorCode::Unavailable,
             Self::TaskMismatch { .. } | Self::TokenReused => ErrorCode::PermissionDenied,
             Self::KeyChanged { .. } | Self::UnknownField { .. } => ErrorCode::BadRequest,
             Self::GuardRefused { .. } => ErrorCode::Conflict,
@@ -212,6 +215,7 @@ impl Error {
             Self::TokenReused => "TOKEN_REUSED",
             Self::UnreadableEntry { .. } => "ENTRY_UNREADABLE",
             Self::UnknownField { .. } => "FIELD_UNKNOWN",
+            Self::Interrupted => "STREAM_INTERRUPTED",
             Self::Unsupported(_) => "UNSUPPORTED",
             Self::Pool(_) => "NO_CONNECTION",
         }

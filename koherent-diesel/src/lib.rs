@@ -70,7 +70,7 @@ pub use plain::audited_tables;
 #[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]
 pub use pool::{AuditedPool, ConnectionPool};
 #[cfg(any(feature = "deadpool", feature = "bb8"))]
-pub use pool::{HistoryReader, NonBlockingPool, PooledConnection};
+pub use pool::{HistoryReader, LiveHistory, NonBlockingPool, PooledConnection, Watch};
 pub use statement::{
     Attributed, AttributedReturning, AuditedStatement, Delete, Insert, InsertWhole, Unattributed,
     Update, audited_delete, audited_insert, audited_insert_select, audited_update, audited_upsert,

@@ -110,12 +110,13 @@ impl Recorder {
         (!known).then_some(task)
     }
 
-    /// Remembers that the task's row is committed.
-    pub(crate) fn learn_task(&self) {
+    /// What was written is committed: remembers that the task's row is, and tells those who watch.
+    pub(crate) fn committed(&self) {
         if let Some(task) = self.attribution.task() {
             self.remembered
                 .learn_task(task, self.attribution.organization());
         }
+        self.remembered.committed();
     }
 
     /// A fresh transaction id.

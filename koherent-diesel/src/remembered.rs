@@ -25,6 +25,9 @@ struct Memory {
     /// Whether the server has `INSERT … RETURNING`.
     #[cfg(feature = "mysql")]
     returning: std::sync::OnceLock<bool>,
+    /// How often something was committed.
+    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    commits: tokio::sync::watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -41,7 +44,21 @@ impl Remembered {
             types: Cache::new(CAPACITY),
             #[cfg(feature = "mysql")]
             returning: std::sync::OnceLock::new(),
+            #[cfg(any(feature = "deadpool", feature = "bb8"))]
+            commits: tokio::sync::watch::Sender::new(0),
         }))
+    }
+
+    /// Says to those who watch that something was committed.
+    pub(crate) fn committed(&self) {
+        #[cfg(any(feature = "deadpool", feature = "bb8"))]
+        self.0.commits.send_modify(|commits| *commits += 1);
+    }
+
+    /// Changes when something is committed.
+    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    pub(crate) fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.commits.subscribe()
     }
 
     /// Whether exactly this task, for this organization, is committed.

@@ -74,6 +74,13 @@ pub trait Audited: diesel::Table + 'static {
         DB::guard_ddl(Self::tracked(), guard)
     }
 
+    /// The statements that make a PostgreSQL history announce its new entries to whoever listens: what
+    /// `LiveHistory::listening` needs. On other engines there are none.
+    #[must_use]
+    fn notify_ddl<DB: Engine>() -> String {
+        DB::notify_ddl(Self::tracked())
+    }
+
     /// The statements that take the guard of the tracked table away.
     #[must_use]
     fn unguard_ddl<DB: Engine>() -> String {

@@ -6,16 +6,17 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use juniper::ID;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use juniper::{FieldError, ID, IntoFieldError as _};
 use koherent_core::{ErrorCode, HistoryEntry, Issuer, RowKey, Subject, TaskId, TaskRecord};
 use koherent_diesel::{
     Audited, Blame, BlameQuery, Changed, Cursor, HistoryFilter, HistoryQuery, HistoryReader,
-    TaskQuery, TrackedTable, changed, feed, tasks,
+    LiveHistory, TaskQuery, TrackedTable, Watch, changed, feed, tasks,
 };
 
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
+use crate::input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter, key_of};
 
 /// The histories of one request: what it may see, and what its resolvers ask for together.
 ///
@@ -33,6 +34,7 @@ use crate::input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFi
 #[derive(Debug)]
 pub struct Provenance {
     reader: HistoryReader,
+    live: Option<LiveHistory>,
     page: u32,
     rows: Batch<RowQuestion, Entries>,
     changes: Batch<(TaskId, Ask), Entries>,
@@ -88,6 +90,7 @@ impl Provenance {
     pub const fn new(reader: HistoryReader) -> Self {
         Self {
             reader,
+            live: None,
             page: PAGE,
             rows: Batch::new(),
             changes: Batch::new(),
@@ -95,6 +98,13 @@ impl Provenance {
             children: Batch::new(),
             users: Batch::new(),
         }
+    }
+
+    /// With what hands out entries as they are committed: for [`watch`](Self::watch).
+    #[must_use]
+    pub fn with_live(mut self, live: LiveHistory) -> Self {
+        self.live = Some(live);
+        self
     }
 
     /// How many entries, or tasks, one list may have at most: 200 unless this says otherwise. A list without a `limit` has as
@@ -304,6 +314,53 @@ impl Provenance {
             .collect())
     }
 
+    /// Entries as they are committed, of a table, a row or a task, first those behind the entry with the cursor `after`: for a
+    /// field of subscriptions. Those of one row come in their order; what was rolled back never comes.
+    ///
+    /// # Errors
+    ///
+    /// A refusal where there is no such table or cursor, or where nothing hands out entries
+    /// ([`with_live`](Self::with_live)).
+    pub async fn watch<E: From<Arc<HistoryEntry>> + 'static>(
+        &self,
+        table: Option<String>,
+        key: Option<ID>,
+        task_id: Option<ID>,
+        after: Option<String>,
+    ) -> Result<BoxStream<'static, Result<E, FieldError>>, FieldError> {
+        let watched = self.watched(table, key, task_id, after).await;
+        let watched = watched.map_err(Error::into_field_error)?;
+        let shown = |entry: Result<Arc<HistoryEntry>, koherent_diesel::Error>| {
+            let entry = entry.map_err(|error| Error::from(error).into_field_error());
+            entry.map(E::from)
+        };
+        Ok(watched.map(shown).boxed())
+    }
+
+    async fn watched(
+        &self,
+        table: Option<String>,
+        key: Option<ID>,
+        task_id: Option<ID>,
+        after: Option<String>,
+    ) -> Result<BoxStream<'static, Result<Arc<HistoryEntry>, koherent_diesel::Error>>, Error> {
+        let mut watch = Watch::new();
+        if let Some(table) = table {
+            watch = watch.table(self.table(&table)?.name());
+        }
+        if let Some(key) = key {
+            watch = watch.key(key_of(&key));
+        }
+        if let Some(task) = task_id {
+            watch = watch.task(task.to_string());
+        }
+        if let Some(cursor) = after {
+            watch = watch.after(cursor.parse().map_err(|_| BAD_CURSOR)?);
+        }
+        let live = self.live.as_ref().ok_or(NOT_LIVE)?;
+        Ok(live.watch(&self.reader, watch).await?)
+    }
+
     /// For each field of a row: its value, and the entry that gave it that value.
     ///
     /// # Errors
@@ -394,6 +451,12 @@ impl Provenance {
         Ok(found.and_then(|user| user.downcast_ref::<U>().cloned()))
     }
 }
+
+const NOT_LIVE: Error = Error::fixed(
+    ErrorCode::NotFound,
+    "NOT_LIVE",
+    "This service does not announce changes: ask for them.",
+);
 
 const BAD_CURSOR: Error = Error::fixed(
     ErrorCode::BadRequest,

@@ -1,11 +1,11 @@
-//! The lab's websocket: signing in, staying signed in, and what a socket may not do.
+//! The lab's websocket: the protocol with its codes, signing in, staying signed in, and a task per operation.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use koherent_core::testing::test_issuer;
-use koherent_tests::lab::{LOGIN, Lab, access_token, task_token};
+use koherent_tests::lab::{LOGIN, Lab, access_token, altered_task_token, task_token};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -24,39 +24,62 @@ enum Said {
 impl Socket {
     /// Connects, with a login in the headers that must not count.
     async fn connect(lab: &Lab) -> Self {
+        Self::connect_as(lab, Some("graphql-transport-ws"), None)
+            .await
+            .unwrap()
+    }
+
+    async fn connect_as(
+        lab: &Lab,
+        protocol: Option<&str>,
+        origin: Option<&str>,
+    ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
         let url = lab.url("/graphql").replace("http:", "ws:");
         let mut request = url.into_client_request().unwrap();
         let headers = request.headers_mut();
-        headers.insert(
-            "sec-websocket-protocol",
-            "graphql-transport-ws".parse().unwrap(),
-        );
+        if let Some(protocol) = protocol {
+            headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
+        }
+        if let Some(origin) = origin {
+            headers.insert("origin", origin.parse().unwrap());
+        }
         let login = format!("Bearer {}", access_token("agent-7", "robot"));
         headers.insert("authorization", login.parse().unwrap());
         headers.insert("rekuest-task", task_token("task-a").parse().unwrap());
-        let (socket, _) = connect_async(request).await.unwrap();
-        Self(socket)
+        let (socket, _) = connect_async(request).await?;
+        Ok(Self(socket))
     }
 
     async fn say(&mut self, message: Value) {
-        self.0
-            .send(Message::text(message.to_string()))
-            .await
-            .unwrap();
+        self.say_text(message.to_string()).await;
+    }
+
+    async fn say_text(&mut self, text: String) {
+        self.0.send(Message::text(text)).await.unwrap();
     }
 
     async fn hear(&mut self) -> Said {
-        loop {
-            match self.0.next().await {
-                Some(Ok(Message::Text(text))) => {
-                    return Said::Message(serde_json::from_str(&text).unwrap());
+        let heard = tokio::time::timeout(Duration::from_secs(30), async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return Said::Message(serde_json::from_str(&text).unwrap());
+                    }
+                    Some(Ok(Message::Close(Some(frame)))) => {
+                        return Said::Closed(frame.code.into());
+                    }
+                    Some(Ok(_)) => {}
+                    other => panic!("{other:?}"),
                 }
-                Some(Ok(Message::Close(Some(frame)))) => {
-                    return Said::Closed(frame.code.into());
-                }
-                Some(Ok(_)) => {}
-                other => panic!("{other:?}"),
             }
+        });
+        heard.await.expect("something is said within 30 s")
+    }
+
+    async fn message(&mut self) -> Value {
+        match self.hear().await {
+            Said::Message(message) => message,
+            closed @ Said::Closed(_) => panic!("{closed:?}"),
         }
     }
 
@@ -71,23 +94,29 @@ impl Socket {
         }
     }
 
+    async fn signed_in(lab: &Lab) -> Self {
+        let payload = json!({"token": access_token("agent-7", "robot")});
+        Self::sign_in(lab, payload).await.unwrap()
+    }
+
     /// The answer to one operation.
     async fn ask(&mut self, query: &str) -> Value {
-        self.say(json!({"id": "1", "type": "subscribe", "payload": {"query": query}}))
+        self.ask_with(query, json!({})).await
+    }
+
+    /// The answer to one operation with these extensions.
+    async fn ask_with(&mut self, query: &str, extensions: Value) -> Value {
+        let payload = json!({"query": query, "extensions": extensions});
+        self.say(json!({"id": "1", "type": "subscribe", "payload": payload}))
             .await;
-        loop {
-            match self.hear().await {
-                Said::Message(message) if message["type"] == "next" => {
-                    let Said::Message(end) = self.hear().await else {
-                        panic!("it closed")
-                    };
-                    assert_eq!(end["type"], "complete");
-                    return message["payload"].clone();
-                }
-                Said::Message(_) => {}
-                closed @ Said::Closed(..) => panic!("{closed:?}"),
-            }
+        let message = self.message().await;
+        assert_eq!(message["id"], "1");
+        if message["type"] == "error" {
+            return json!({"errors": message["payload"]});
         }
+        assert_eq!(message["type"], "next");
+        assert_eq!(self.message().await["type"], "complete");
+        message["payload"].clone()
     }
 }
 
@@ -144,20 +173,226 @@ async fn payload_without_a_good_login_is_refused_whatever_the_headers_say() {
     assert!(matches!(said, Said::Closed(4401)), "{said:?}");
 }
 
+/// Headers belong to the connection, not to an operation: the task token in them does not count.
 #[tokio::test(flavor = "multi_thread")]
-async fn mutations_over_a_socket_are_refused_and_write_nothing() {
+async fn mutations_need_the_token_of_their_task() {
     let lab = Lab::start().await;
-    let payload = json!({"token": access_token("agent-7", "robot")});
-    let mut socket = Socket::sign_in(&lab, payload).await.unwrap();
+    let mut socket = Socket::signed_in(&lab).await;
+    let create = "mutation { createSample(name: \"x\") { id provenance { task { taskId } } } }";
+    let others = altered_task_token("task-b", |token| token.actor("somebody", "else"));
+    for (extensions, reason) in [
+        (json!({}), "TASK_TOKEN_MISSING"),
+        (json!(null), "TASK_TOKEN_MISSING"),
+        (json!({"rekuestTask": null}), "TASK_TOKEN_MISSING"),
+        (
+            json!({"rekuesttask": task_token("task-a")}),
+            "TASK_TOKEN_MISSING",
+        ),
+        (json!({"rekuestTask": 7}), "MALFORMED"),
+        (json!({"rekuestTask": [task_token("task-a")]}), "MALFORMED"),
+        (json!({"rekuestTask": ""}), "MALFORMED"),
+        (
+            json!({"rekuestTask": format!("{}x", task_token("task-a"))}),
+            "BAD_SIGNATURE",
+        ),
+        (
+            json!({"rekuestTask": access_token("agent-7", "robot")}),
+            "UNTRUSTED_ISSUER",
+        ),
+        (json!({"rekuestTask": others}), "ACTOR_MISMATCH"),
+    ] {
+        let answer = socket.ask_with(create, extensions.clone()).await;
+        let error = &answer["errors"][0];
+        assert_eq!(
+            error["extensions"]["reason"], reason,
+            "{extensions}: {answer}"
+        );
+        assert!(error["extensions"]["code"].is_string(), "{answer}");
+    }
+    // A read that brings a bad token is refused as well: present and wrong is never absent.
     let answer = socket
-        .ask("mutation { createSample(name: \"x\") { id } }")
+        .ask_with("{ samples { id } }", json!({"rekuestTask": "x.y.z"}))
         .await;
+    assert!(answer["errors"].is_array(), "{answer}");
     assert_eq!(
-        answer["errors"][0]["extensions"]["reason"], "MUTATION_OVER_SOCKET",
+        lab.data(None, "{ samples { id } }").await["samples"],
+        json!([])
+    );
+
+    // Two operations of one connection, each under its own task.
+    for task in ["task-a", "task-b"] {
+        let answer = socket
+            .ask_with(create, json!({"rekuestTask": task_token(task)}))
+            .await;
+        assert_eq!(
+            answer["data"]["createSample"]["provenance"][0]["task"]["taskId"], task,
+            "{answer}"
+        );
+    }
+    let answer = socket
+        .ask_with(
+            "{ samples { id } }",
+            json!({"rekuestTask": task_token("task-c")}),
+        )
+        .await;
+    assert_eq!(answer["data"]["samples"].as_array().unwrap().len(), 2);
+}
+
+/// Each case with the code that the protocol says.
+#[tokio::test(flavor = "multi_thread")]
+async fn protocol_is_kept_with_its_codes() {
+    let lab = Lab::start().await;
+    let subscribe =
+        |id: &str, query: &str| json!({"id": id, "type": "subscribe", "payload": {"query": query}});
+    let read = "{ samples { id } }";
+    // What is said after signing in, and the code with which the connection is closed.
+    let cases: [(&str, Vec<String>, u16); 9] = [
+        ("no JSON", vec!["{".into()], 4400),
+        ("no message", vec!["[]".into()], 4400),
+        (
+            "an unknown message",
+            vec![json!({"type": "start"}).to_string()],
+            4400,
+        ),
+        (
+            "a subscribe without an id",
+            vec![json!({"type": "subscribe", "payload": {"query": read}}).to_string()],
+            4400,
+        ),
+        (
+            "a subscribe without a query",
+            vec![json!({"id": "1", "type": "subscribe", "payload": {}}).to_string()],
+            4400,
+        ),
+        (
+            "an id that is no text",
+            vec![json!({"id": 1, "type": "subscribe", "payload": {"query": read}}).to_string()],
+            4400,
+        ),
+        (
+            "signing in twice",
+            vec![json!({"type": "connection_init"}).to_string()],
+            4429,
+        ),
+        (
+            "a complete without an id",
+            vec![json!({"type": "complete"}).to_string()],
+            4400,
+        ),
+        (
+            "the same id twice",
+            vec![
+                subscribe(
+                    "1",
+                    "subscription { provenance(table: \"samples\") { id } }",
+                )
+                .to_string(),
+                subscribe("1", read).to_string(),
+            ],
+            4409,
+        ),
+    ];
+    for (case, said, code) in cases {
+        let mut socket = Socket::signed_in(&lab).await;
+        for text in said {
+            socket.say_text(text).await;
+        }
+        let heard = socket.hear().await;
+        assert!(
+            matches!(heard, Said::Closed(closed) if closed == code),
+            "{case}: {heard:?}"
+        );
+    }
+    // Before signing in.
+    let mut socket = Socket::connect(&lab).await;
+    socket.say(subscribe("1", read)).await;
+    assert!(matches!(socket.hear().await, Said::Closed(4401)));
+    let mut socket = Socket::connect(&lab).await;
+    socket
+        .say(json!({"type": "connection_init", "payload": {"token": "x"}}))
+        .await;
+    assert!(matches!(socket.hear().await, Said::Closed(4403)));
+    // Bytes are no messages.
+    let mut socket = Socket::signed_in(&lab).await;
+    socket
+        .0
+        .send(Message::binary(b"{}".to_vec()))
+        .await
+        .unwrap();
+    assert!(matches!(socket.hear().await, Said::Closed(4400)));
+    // Another protocol, or none.
+    for protocol in [None, Some("graphql-ws")] {
+        match Socket::connect_as(&lab, protocol, None).await {
+            Ok(mut socket) => assert!(
+                matches!(socket.hear().await, Said::Closed(4406)),
+                "{protocol:?}"
+            ),
+            // This client looks for the protocol itself.
+            Err(error) => assert!(error.to_string().contains("protocol"), "{error}"),
+        }
+    }
+    // A page of another origin does not even get a connection.
+    let error = Socket::connect_as(
+        &lab,
+        Some("graphql-transport-ws"),
+        Some("https://evil.example"),
+    )
+    .await
+    .err();
+    assert!(error.unwrap().to_string().contains("403"));
+    let own = lab.url("");
+    Socket::connect_as(&lab, Some("graphql-transport-ws"), Some(&own))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_are_answered_and_ended_one_by_one() {
+    let lab = Lab::start().await;
+    let mut socket = Socket::signed_in(&lab).await;
+    socket.say(json!({"type": "ping"})).await;
+    assert_eq!(socket.message().await["type"], "pong");
+    socket
+        .say(json!({"type": "pong", "payload": {"any": 1}}))
+        .await;
+    // An end of nothing is nothing.
+    socket.say(json!({"id": "9", "type": "complete"})).await;
+    // Juniper's own errors, and those of limits, end the operation and not the connection.
+    for (query, part) in [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nothing }", "Unknown field"),
+        ("{ a: samples { id } b: nothing }", "Unknown field"),
+        ("subscription { nothing }", "Unknown field"),
+        ("fragment a on Query { ...a } { ...a }", "FRAGMENT_CYCLE"),
+    ] {
+        let answer = socket.ask(query).await;
+        assert!(
+            answer["errors"].to_string().contains(part),
+            "{query}: {answer}"
+        );
+        assert_eq!(answer["data"], Value::Null);
+    }
+    // As many as the settings allow, and no more; one that is ended makes room.
+    let watch = "subscription { provenance(table: \"samples\") { id } }";
+    for id in 0..16 {
+        let id = format!("watch {id}");
+        socket
+            .say(json!({"id": id, "type": "subscribe", "payload": {"query": watch}}))
+            .await;
+    }
+    let answer = socket.ask("{ samples { id } }").await;
+    assert_eq!(
+        answer["errors"][0]["extensions"]["reason"], "TOO_MANY_OPERATIONS",
         "{answer}"
     );
-    let samples = lab.data(None, "{ samples { id } }").await;
-    assert_eq!(samples["samples"], json!([]));
+    socket
+        .say(json!({"id": "watch 3", "type": "complete"}))
+        .await;
+    let answer = socket.ask("{ samples { id } }").await;
+    assert_eq!(answer["data"]["samples"], json!([]), "{answer}");
+    // An id can be used again when its operation has ended.
+    let answer = socket.ask("{ samples { id } }").await;
+    assert_eq!(answer["data"]["samples"], json!([]), "{answer}");
 }
 
 /// A socket lives longer than a token: what expires while it is open reads nothing more.
@@ -192,10 +427,7 @@ async fn quiet_socket_stays_if_somebody_signed_in() {
     let payload = json!({"token": access_token("agent-7", "robot")});
     let mut signed_in = Socket::sign_in(&lab, payload).await.unwrap();
     let mut nobody = Socket::connect(&lab).await;
-    assert!(matches!(
-        tokio::time::timeout(Duration::from_secs(60), nobody.0.next()).await,
-        Ok(None | Some(Err(_)))
-    ));
+    assert!(matches!(nobody.hear().await, Said::Closed(4408)));
     tokio::time::sleep(Duration::from_secs(8)).await;
     let answer = signed_in.ask("{ samples { id } }").await;
     assert_eq!(answer["data"]["samples"], json!([]));

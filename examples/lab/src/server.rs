@@ -11,7 +11,6 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use koherent_core::Verifier;
-use koherent_diesel::HistoryReader;
 use koherent_juniper::{Limits, answer};
 use koherent_tower::{AccessVerifier, Attribution, Presence, PrincipalLayer, ProvenanceLayer};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -19,7 +18,7 @@ use tokio::net::TcpListener;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::TraceLayer;
 
-use crate::database::{self, LabPool};
+use crate::database::Database;
 use crate::graphql::{Lab, Schema, schema};
 use crate::trust::Trust;
 use crate::{metrics, socket};
@@ -27,8 +26,7 @@ use crate::{metrics, socket};
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) schema: Arc<Schema>,
-    pub(crate) pool: LabPool,
-    pub(crate) histories: HistoryReader,
+    pub(crate) database: Database,
     pub(crate) access: AccessVerifier,
     pub(crate) tasks: Verifier,
     pub(crate) limits: Limits,
@@ -40,12 +38,11 @@ pub(crate) struct App {
 /// # Errors
 ///
 /// Where nothing can be counted ([`metrics::recorder`]).
-pub fn app(trust: Trust, pool: LabPool) -> Result<Router> {
+pub fn app(trust: Trust, database: Database) -> Result<Router> {
     let limits = Limits::default();
     let app = App {
         schema: Arc::new(schema()),
-        histories: HistoryReader::new(pool.clone(), database::tracked()),
-        pool,
+        database,
         access: trust.access.clone(),
         tasks: trust.provenance.clone(),
         limits,
@@ -80,7 +77,7 @@ async fn graphql(
     Attribution(attribution): Attribution,
     body: Bytes,
 ) -> http::Response<String> {
-    let context = Lab::new(app.pool, &app.histories, attribution);
+    let context = Lab::new(&app.database, attribution);
     answer(&app.schema, &context, &app.limits, &body).await
 }
 
@@ -95,7 +92,7 @@ async fn ready(State(app): State<App>) -> Result<&'static str, (StatusCode, &'st
         )
     };
     let nobody = koherent_core::Attribution::system("readiness probe");
-    let mut conn = app.pool.get(nobody).await.map_err(not_ready)?;
+    let mut conn = app.database.pool.get(nobody).await.map_err(not_ready)?;
     let one = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1"));
     one.execute(&mut conn)
         .await

@@ -54,7 +54,7 @@ impl SocketService for App {
             const TEXT: &str = "The task token of the operation was refused.";
             Error::refused(error.code(), error.reason(), TEXT)
         })?;
-        Ok(Lab::new(self.pool.clone(), &self.histories, attribution))
+        Ok(Lab::new(&self.database, attribution))
     }
 
     async fn still_signed_in(&self, login: &Login) -> Result<(), Error> {

@@ -120,6 +120,9 @@ where
         }
         let ended = M::commit_transaction(&mut conn.connection).await;
         conn.ended(M::transaction_manager_status_mut);
+        if ended.is_ok() && depth == 1 {
+            conn.recorder.remembered.committed();
+        }
         ended
     }
 

@@ -341,7 +341,7 @@ impl HistoryScope {
     }
 
     /// Whether it shows an entry.
-    pub(super) fn shows(&self, entry: Option<&HistoryEntry>) -> bool {
+    pub(crate) fn shows(&self, entry: Option<&HistoryEntry>) -> bool {
         match self {
             Self::All => true,
             Self::Organization(own) => {

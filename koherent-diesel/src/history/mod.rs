@@ -34,5 +34,7 @@ pub use links::{
 pub use page::{Cursor, HistoryOrder, InvalidCursor};
 pub use past::{Past, as_of, deleted};
 pub use predicate::{Changed, changed};
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
+pub(crate) use query::history_of;
 pub use query::{HistoryQuery, entries_of, entries_of_each, feed, history};
 pub use tasks::{TaskFilter, TaskQuery, tasks};

@@ -105,4 +105,8 @@ pub(crate) struct Page {
     pub(super) limit: Option<u32>,
     pub(super) offset: u32,
     pub(super) after: Option<Cursor>,
+    /// By id alone, those between these.
+    pub(super) by_id: bool,
+    pub(super) beyond: Option<i64>,
+    pub(super) until: Option<i64>,
 }

@@ -86,6 +86,12 @@ pub fn history<T: Audited>(_: T) -> HistoryQuery {
     feed([T::tracked()])
 }
 
+/// The entries of a table that is known at run time only.
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
+pub(crate) fn history_of(table: &'static TrackedTable) -> HistoryQuery {
+    feed([table])
+}
+
 /// The entries of several tables, newest first: `entry.table` and `entry.key` say what changed.
 ///
 /// Without a limit it loads everything there is.
@@ -177,6 +183,27 @@ impl HistoryQuery {
     /// In that order.
     pub const fn order(mut self, order: HistoryOrder) -> Self {
         self.page.order = order;
+        self
+    }
+
+    /// By id alone: the order in which they were written.
+    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    pub(crate) const fn by_id(mut self) -> Self {
+        self.page.by_id = true;
+        self
+    }
+
+    /// Those with a higher id.
+    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    pub(crate) const fn beyond(mut self, id: i64) -> Self {
+        self.page.beyond = Some(id);
+        self
+    }
+
+    /// Those up to that id.
+    #[cfg(all(feature = "postgres", any(feature = "deadpool", feature = "bb8")))]
+    pub(crate) const fn until(mut self, id: i64) -> Self {
+        self.page.until = Some(id);
         self
     }
 

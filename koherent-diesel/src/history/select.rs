@@ -124,13 +124,14 @@ impl Select<'_> {
 
     /// Whether the entries are those of one row each, so that their ids are their order.
     fn of_rows(&self) -> bool {
-        matches!(
-            self.groups,
-            Some(Groups {
-                by: GroupBy::Key,
-                ..
-            })
-        )
+        self.page.by_id
+            || matches!(
+                self.groups,
+                Some(Groups {
+                    by: GroupBy::Key,
+                    ..
+                })
+            )
     }
 
     fn push_order<DB: Engine>(&self, sql: &mut Script<DB>) {
@@ -143,6 +144,12 @@ impl Select<'_> {
 
     /// Writes what lies behind the cursor.
     fn push_after<DB: Engine>(&self, sql: &mut Script<DB>) {
+        for (bound, compared) in [(self.page.beyond, " > "), (self.page.until, " <= ")] {
+            if let Some(bound) = bound {
+                sql.push(" AND h.history_id").push(compared);
+                sql.bind(Bind::Integer(bound));
+            }
+        }
         let Some(after) = &self.page.after else {
             return;
         };

@@ -110,7 +110,7 @@ async fn record(
             AnsiTransactionManager::commit_transaction(connection).await?;
             // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
             if touched.recorded > 0 && !nested {
-                job.recorder.learn_task();
+                job.recorder.committed();
             }
             Ok(touched.rows)
         }

@@ -5,6 +5,8 @@ mod bb8;
 #[cfg(feature = "deadpool")]
 mod deadpool;
 #[cfg(any(feature = "deadpool", feature = "bb8"))]
+mod live;
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
 mod pooled;
 #[cfg(feature = "r2d2")]
 mod r2d2;
@@ -15,6 +17,8 @@ use std::fmt;
 
 use koherent_core::Attribution;
 
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
+pub use self::live::{LiveHistory, Watch};
 #[cfg(any(feature = "deadpool", feature = "bb8"))]
 pub use self::pooled::PooledConnection;
 #[cfg(any(feature = "deadpool", feature = "bb8"))]

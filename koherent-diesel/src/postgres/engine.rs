@@ -269,6 +269,14 @@ impl Engine for Pg {
         guard::unguard(table)
     }
 
+    fn notify_ddl(table: &TrackedTable) -> String {
+        let mut sql = Text::<'"'>(String::new());
+        sql.push("CREATE TRIGGER koherent_notify AFTER INSERT ON ")
+            .table(table.history);
+        sql.push(" REFERENCING NEW TABLE AS k_new FOR EACH STATEMENT EXECUTE FUNCTION koherent_notify();\n");
+        sql.0
+    }
+
     fn guard_parts(_: &TrackedTable, _: Policy) -> Vec<String> {
         guard::parts()
     }

@@ -119,7 +119,7 @@ pub(super) async fn run<S: Session>(
         && alone
         && recorded > 0
     {
-        recorder.learn_task();
+        recorder.committed();
     }
     Ok(touched)
 }
@@ -158,7 +158,7 @@ pub(super) async fn run_all<S: Session>(
             && alone
             && did.recorded > 0
         {
-            recorder.learn_task();
+            recorder.committed();
         }
     }
     Ok(touched)

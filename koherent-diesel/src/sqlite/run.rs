@@ -57,6 +57,9 @@ pub(super) fn run_all(
             .map(|work| run(connection, work, &mut |_| Ok(())));
         each.collect::<Result<Vec<_>, _>>()
     })?;
+    if let (false, Some(Work::Change(job))) = (nested, work.first()) {
+        job.recorder.remembered.committed();
+    }
     Ok(touched)
 }
 
@@ -138,7 +141,7 @@ fn record(
     .map_err(|error| error.or_refused(table))?;
     // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
     if touched.recorded > 0 && !nested {
-        recorder.learn_task();
+        recorder.committed();
     }
     Ok(touched.rows)
 }

@@ -3,5 +3,6 @@
 mod filter;
 mod page;
 
+pub(crate) use filter::key_of;
 pub use filter::{ProvenanceFilter, TaskFilter, id_of};
 pub use page::{HistoryOrder, OffsetPaginationInput};

@@ -136,7 +136,7 @@ fn refused(id: &str, error: &GraphQLError) -> Value {
 /// The error with which a task token is refused that is there and is no text.
 pub(super) const NO_TOKEN: Error = Error::fixed(
     koherent_core::ErrorCode::Unauthenticated,
-    "MALFORMED_TOKEN",
+    "MALFORMED",
     "The task token of the operation is none: send the provenance token as text in extensions.rekuestTask.",
 );
 

@@ -8,7 +8,7 @@ mod postgres;
 mod sqlite;
 
 use anyhow::{Context, Result, bail};
-use koherent_diesel::{Audited, AuditedPool, Difference};
+use koherent_diesel::{Audited, AuditedPool, Difference, HistoryReader, LiveHistory};
 
 #[cfg(not(feature = "sqlite"))]
 pub use postgres::{Backend, DEFAULT_URL, Pool, key_name, moment, open};
@@ -20,8 +20,31 @@ use crate::schema::{measurements, sample_tags, samples, tags};
 /// Connections that know whose changes they make.
 pub type LabPool = AuditedPool<Pool>;
 
+/// The database, as the service uses it.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Connections that know whose changes they make.
+    pub pool: LabPool,
+    /// All histories.
+    pub histories: HistoryReader,
+    /// Entries as they are committed.
+    pub live: LiveHistory,
+}
+
+impl Database {
+    fn new(pool: LabPool, live: impl FnOnce(&LabPool, HistoryReader) -> LiveHistory) -> Self {
+        let histories = HistoryReader::new(pool.clone(), tracked());
+        let live = live(&pool, histories.clone());
+        Self {
+            pool,
+            histories,
+            live,
+        }
+    }
+}
+
 /// The audited tables.
-pub fn tracked() -> [&'static koherent_diesel::TrackedTable; 4] {
+fn tracked() -> [&'static koherent_diesel::TrackedTable; 4] {
     [
         samples::table::tracked(),
         measurements::table::tracked(),

@@ -4,9 +4,10 @@ use anyhow::{Context, Result, bail};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, deadpool};
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use koherent_diesel::{AuditedPool, check};
+use futures_util::future::BoxFuture;
+use koherent_diesel::{AuditedPool, LiveHistory, check};
 
-use super::{LabPool, expect_none, tracked, without_password};
+use super::{Database, expect_none, tracked, without_password};
 
 /// The pool of bare connections.
 pub type Pool = deadpool::Pool<AsyncPgConnection>;
@@ -60,7 +61,7 @@ pub fn key_name(url: &str) -> Result<String> {
 ///
 /// Where no connection can be had, or the database cannot be migrated or differs from the declarations; the message says
 /// what to do.
-pub async fn open(url: &str) -> Result<LabPool> {
+pub async fn open(url: &str) -> Result<Database> {
     key_name(url)?;
     let shown = without_password(url);
     let connect = async || {
@@ -80,5 +81,11 @@ pub async fn open(url: &str) -> Result<LabPool> {
         .max_size(POOL_SIZE)
         .build()
         .context("cannot build the connection pool")?;
-    Ok(AuditedPool::new(pool))
+    let url = url.to_owned();
+    let connect = move || {
+        let url = url.clone();
+        Box::pin(async move { AsyncPgConnection::establish(&url).await }) as BoxFuture<'static, _>
+    };
+    let live = |_: &_, histories| LiveHistory::listening(connect, histories);
+    Ok(Database::new(AuditedPool::new(pool), live))
 }

@@ -6,9 +6,9 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use koherent_diesel::{AuditedPool, check};
+use koherent_diesel::{AuditedPool, LiveHistory, check};
 
-use super::{LabPool, expect_none, tracked, without_password};
+use super::{Database, expect_none, tracked, without_password};
 
 /// The pool of bare connections.
 pub type Pool = deadpool::Pool<SyncConnectionWrapper<SqliteConnection>>;
@@ -63,7 +63,7 @@ pub fn key_name(url: &str) -> Result<String> {
 /// # Errors
 ///
 /// Where it cannot be opened, migrated, or differs from the declarations; the message says what to do.
-pub async fn open(url: &str) -> Result<LabPool> {
+pub async fn open(url: &str) -> Result<Database> {
     let file = key_name(url)?;
     let mut connection = SqliteConnection::establish(&file).with_context(|| {
         format!("cannot open the database `{file}`: is its folder there and writable? Choose another with --database-url")
@@ -71,7 +71,8 @@ pub async fn open(url: &str) -> Result<LabPool> {
     migrate(&mut connection)
         .with_context(|| format!("cannot bring the database `{file}` up to date"))?;
     expect_none(check(&mut connection, tracked()), &file)?;
-    Ok(AuditedPool::new(pool(file)?))
+    let pool = AuditedPool::new(pool(file)?);
+    Ok(Database::new(pool, LiveHistory::in_process))
 }
 
 fn migrate(connection: &mut SqliteConnection) -> Result<()> {

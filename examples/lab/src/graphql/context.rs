@@ -7,10 +7,10 @@ use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 use diesel_async::RunQueryDsl as _;
 use juniper::FromContext;
 use koherent_core::Attribution;
-use koherent_diesel::{AuditedConnection, ConnectionPool, HistoryReader, HistoryScope, as_of};
+use koherent_diesel::{AuditedConnection, ConnectionPool, HistoryScope, as_of};
 use koherent_juniper::{Batch, Error, Provenance};
 
-use crate::database::{LabPool, Pool};
+use crate::database::{Database, LabPool, Pool};
 use crate::model::{Measurement, Tag};
 use crate::schema::{measurements, sample_tags, tags};
 
@@ -43,12 +43,12 @@ pub(super) type Connection = AuditedConnection<<Pool as ConnectionPool>::Connect
 impl Lab {
     /// The context of somebody's request.
     #[must_use]
-    pub fn new(pool: LabPool, histories: &HistoryReader, attribution: Attribution) -> Self {
-        let own = histories.within(HistoryScope::own(&attribution));
+    pub fn new(database: &Database, attribution: Attribution) -> Self {
+        let own = database.histories.within(HistoryScope::own(&attribution));
         Self {
-            pool,
+            pool: database.pool.clone(),
             attribution,
-            provenance: Provenance::new(own),
+            provenance: Provenance::new(own).with_live(database.live.clone()),
             measurements: Batch::new(),
             tags: Batch::new(),
         }

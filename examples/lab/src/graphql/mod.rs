@@ -6,9 +6,10 @@ mod measurement;
 mod mutation;
 mod query;
 mod sample;
+mod subscription;
 mod tag;
 
-use juniper::{EmptySubscription, RootNode};
+use juniper::RootNode;
 
 pub use context::Lab;
 pub use json::Json;
@@ -16,13 +17,14 @@ pub use measurement::MeasurementNode;
 pub use mutation::Mutation;
 pub use query::{Query, SampleFilter};
 pub use sample::SampleNode;
+pub use subscription::Subscription;
 pub use tag::TagNode;
 
 /// The whole schema.
-pub type Schema = RootNode<Query, Mutation, EmptySubscription<Lab>>;
+pub type Schema = RootNode<Query, Mutation, Subscription>;
 
 /// Makes the schema.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema::new(Query, Mutation, EmptySubscription::new())
+    Schema::new(Query, Mutation, Subscription)
 }

@@ -15,3 +15,14 @@ EXCEPTION
         RETURN NULL;
 END
 $$;
+
+-- Says who listens which entries have come: their history, their transaction, and the first and last of their ids. What they
+-- hold, it does not say: whoever may listen may not have the right to read it.
+CREATE FUNCTION koherent_notify() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('koherent_entries', json_build_object(
+        'history', TG_TABLE_NAME, 'transaction', n.history_transaction, 'first', min(n.history_id), 'last', max(n.history_id)
+    )::text) FROM k_new AS n GROUP BY n.history_transaction;
+    RETURN NULL;
+END
+$$;

@@ -1,0 +1,429 @@
+//! `LiveHistory`: entries as they are committed.
+//!
+//! Somebody must say that something was committed, and one task per process then loads what is new and hands it to all who
+//! watch:
+//!
+//! | database | who says it | what comes from elsewhere |
+//! | --- | --- | --- |
+//! | SQLite | commits through the pool, in the process | is looked for once a second |
+//! | PostgreSQL | the history table's trigger ([`Audited::notify_ddl`](crate::Audited::notify_ddl)), with `NOTIFY`: ids, and nothing else | is announced like the rest |
+//!
+//! SQLite writes one transaction at a time, so the order of ids is the order of commits, and what is new is what has a higher
+//! id than the last. On PostgreSQL it is what the transaction announced.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use koherent_core::{HistoryEntry, RowKey, TaskId};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::AbortHandle;
+
+use super::{AuditedPool, HistoryReader, NonBlockingPool};
+use crate::error::Error;
+use crate::history::{Cursor, HistoryFilter, HistoryOrder, HistoryQuery, feed, history_of};
+use crate::table::TrackedTable;
+
+/// Hands out entries as they are committed. One per process; clones share it, and it ends with the last of them.
+///
+#[cfg_attr(all(feature = "deadpool", feature = "sqlite"), doc = "```no_run")]
+#[cfg_attr(not(all(feature = "deadpool", feature = "sqlite")), doc = "```ignore")]
+/// # type LabPool = diesel_async::pooled_connection::deadpool::Pool<
+/// #     diesel_async::sync_connection_wrapper::SyncConnectionWrapper<diesel::SqliteConnection>>;
+/// use futures_util::StreamExt as _;
+/// use koherent_diesel::{AuditedPool, HistoryReader, LiveHistory, Watch, audited_tables};
+///
+/// # async fn show(pool: AuditedPool<LabPool>) -> Result<(), koherent_diesel::Error> {
+/// let reader = HistoryReader::new(pool.clone(), audited_tables());
+/// let live = LiveHistory::in_process(&pool, reader.clone());
+/// let mut entries = live.watch(&reader, Watch::new().task("task-a")).await?;
+/// while let Some(entry) = entries.next().await {
+///     println!("{} of {}", entry?.kind, "task-a");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct LiveHistory {
+    events: broadcast::Sender<Event>,
+    _pump: Arc<Pump>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    Entry(Arc<HistoryEntry>),
+    /// Something may have been missed.
+    #[cfg(feature = "postgres")]
+    Interrupted,
+}
+
+/// The task that loads what is new.
+struct Pump(AbortHandle);
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl fmt::Debug for LiveHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveHistory").finish_non_exhaustive()
+    }
+}
+
+/// How many entries wait for a watcher that is slow. One that is slower must resume.
+const WAITING: usize = 4_096;
+
+/// How many entries are loaded at once.
+const LOADED: u32 = 500;
+
+/// How long what comes from other processes may go unseen.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl LiveHistory {
+    /// Entries that are committed through a pool to a SQLite database, in this process; and those of others, with a delay of a
+    /// second. `reader` says which tables.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn in_process<P>(pool: &AuditedPool<P>, reader: HistoryReader) -> Self
+    where
+        P: NonBlockingPool + Send + Sync + 'static,
+    {
+        let mut commits = pool.remembered.commits();
+        Self::pumped(move |events| async move {
+            // What is there when the first looks is not new.
+            let mut seen = Vec::new();
+            loop {
+                match newest(&reader).await {
+                    Ok(ids) => break seen.extend(ids),
+                    Err(error) => tracing::warn!("histories cannot be watched yet: {error}"),
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            loop {
+                let commit = pin!(commits.changed());
+                let pause = pin!(tokio::time::sleep(LOOK_EVERY));
+                if let Either::Left((Err(_), _)) = select(commit, pause).await {
+                    return;
+                }
+                for (table, last) in &mut seen {
+                    if let Err(error) = announce_beyond(&reader, &events, table, last).await {
+                        tracing::warn!(table = table.name(), "new entries cannot be read: {error}");
+                    }
+                }
+            }
+        })
+    }
+
+    pub(super) fn pumped<F>(pump: impl FnOnce(broadcast::Sender<Event>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (events, _) = broadcast::channel(WAITING);
+        let pump = tokio::spawn(pump(events.clone()));
+        Self {
+            events,
+            _pump: Arc::new(Pump(pump.abort_handle())),
+        }
+    }
+
+    /// Entries from now on, or from a place on, as far as the reader's scope allows. Those of one row come in their order; what
+    /// was rolled back never comes.
+    ///
+    /// Where a watcher is too slow, or the database was gone, the stream ends with [`Error::Interrupted`]: watch again, after
+    /// the last entry that came. Of one row nothing is missed then. Over several rows on PostgreSQL, an entry with a lower
+    /// place can be committed later than one with a higher; that one is in its history, but not in the stream.
+    ///
+    /// # Errors
+    ///
+    /// Where what lies behind the place cannot be read.
+    pub async fn watch(
+        &self,
+        reader: &HistoryReader,
+        watch: Watch,
+    ) -> Result<BoxStream<'static, Result<Arc<HistoryEntry>, Error>>, Error> {
+        // First the ear, then the eye: what is committed in between comes twice, and is dropped once.
+        let events = self.events.subscribe();
+        let missed = match &watch.after {
+            Some(after) => missed(reader, &watch, after.clone()).await?,
+            None => Vec::new(),
+        };
+        let seen: HashSet<_> = missed.iter().map(|entry| (entry.table, entry.id)).collect();
+        let scope = reader.scope().clone();
+        let state = (events, watch, scope, seen);
+        let live = stream::unfold(Some(state), |state| async move {
+            let (mut events, watch, scope, mut seen) = state?;
+            loop {
+                match events.recv().await {
+                    Ok(Event::Entry(entry)) => {
+                        let is_new = !seen.remove(&(entry.table, entry.id));
+                        if is_new && scope.shows(Some(&entry)) && watch.matches(&entry) {
+                            return Some((Ok(entry), Some((events, watch, scope, seen))));
+                        }
+                    }
+                    #[cfg(feature = "postgres")]
+                    Ok(Event::Interrupted) => return Some((Err(Error::Interrupted), None)),
+                    Err(RecvError::Lagged(_)) => return Some((Err(Error::Interrupted), None)),
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        let missed = stream::iter(missed.into_iter().map(|entry| Ok(Arc::new(entry))));
+        Ok(missed.chain(live).boxed())
+    }
+}
+
+/// Which entries are watched. All, unless a method says otherwise; all that is said must hold.
+///
+/// ```
+/// use koherent_diesel::Watch;
+/// let row = Watch::new().table("samples").key(7);
+/// # let _ = row;
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Watch {
+    table: Option<String>,
+    key: Option<RowKey>,
+    task: Option<TaskId>,
+    after: Option<Cursor>,
+}
+
+impl Watch {
+    /// All entries, from now on.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Of that table.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.table = Some(table.into());
+        self
+    }
+
+    /// Of the row with that key.
+    pub fn key(mut self, key: impl Into<RowKey>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Made under that task.
+    pub fn task(mut self, task: impl Into<TaskId>) -> Self {
+        self.task = Some(task.into());
+        self
+    }
+
+    /// First those that lie behind that place, then new ones.
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.after = Some(cursor);
+        self
+    }
+
+    fn matches(&self, entry: &HistoryEntry) -> bool {
+        let is_table = |table: &String| table == entry.table;
+        // Keys are compared as people write them: `7` and `"7"` are one.
+        let is_key = |key: &RowKey| key.to_string() == entry.key.to_string();
+        let task = entry.task.as_ref().map(|task| &task.task.task_id);
+        self.table.as_ref().is_none_or(is_table)
+            && self.key.as_ref().is_none_or(is_key)
+            && self.task.as_ref().is_none_or(|own| Some(own) == task)
+    }
+
+    fn tables(&self, reader: &HistoryReader) -> Vec<&'static TrackedTable> {
+        let is_meant = |table: &&'static TrackedTable| {
+            self.table.as_ref().is_none_or(|name| name == table.name())
+        };
+        reader.tables().filter(is_meant).collect()
+    }
+
+    fn filter(&self) -> HistoryFilter {
+        let mut filter = HistoryFilter::new();
+        if let Some(key) = &self.key {
+            filter = filter.key(key.clone());
+        }
+        if let Some(task) = &self.task {
+            filter = filter.task(task.clone());
+        }
+        filter
+    }
+}
+
+/// What lies behind a place, page by page. Of one row, in the order of its ids.
+async fn missed(
+    reader: &HistoryReader,
+    watch: &Watch,
+    mut after: Cursor,
+) -> Result<Vec<HistoryEntry>, Error> {
+    let tables = watch.tables(reader);
+    let mut missed = Vec::new();
+    loop {
+        let query = match (&tables[..], &watch.key) {
+            ([table], Some(key)) => HistoryQuery::of_rows(table, vec![key.clone()]),
+            _ => feed(tables.iter().copied()),
+        };
+        let query = query
+            .filter(watch.filter())
+            .order(HistoryOrder::OldestFirst);
+        let page = reader
+            .entries(query.after(after.clone()).limit(LOADED))
+            .await?;
+        let is_last = page.len() < LOADED as usize;
+        if let Some(last) = page.last() {
+            after = Cursor::of(last);
+        }
+        missed.extend(page);
+        if is_last {
+            return Ok(missed);
+        }
+    }
+}
+
+/// The highest id in each history.
+async fn newest(reader: &HistoryReader) -> Result<Vec<(&'static TrackedTable, i64)>, Error> {
+    let mut newest = Vec::new();
+    for table in reader.tables() {
+        let query = history_of(table).by_id().limit(1);
+        let last = reader.entries(query).await?;
+        newest.push((table, last.first().map_or(0, |entry| entry.id)));
+    }
+    Ok(newest)
+}
+
+/// Announces what has a higher id than the last.
+async fn announce_beyond(
+    reader: &HistoryReader,
+    events: &broadcast::Sender<Event>,
+    table: &'static TrackedTable,
+    last: &mut i64,
+) -> Result<(), Error> {
+    loop {
+        let query = history_of(table).by_id().beyond(*last);
+        let query = query.order(HistoryOrder::OldestFirst).limit(LOADED);
+        let page = reader.entries(query).await?;
+        let is_last = page.len() < LOADED as usize;
+        for entry in page {
+            *last = entry.id;
+            // Nobody may be watching.
+            let _ = events.send(Event::Entry(Arc::new(entry)));
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod listening {
+    use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+    use futures_util::future::BoxFuture;
+    use serde::Deserialize;
+    use uuid::Uuid;
+
+    use super::{
+        Arc, Duration, Event, HistoryFilter, HistoryOrder, HistoryReader, LOADED, LiveHistory,
+        StreamExt as _, broadcast, history_of, pin,
+    };
+    use crate::error::Error;
+
+    /// How long to wait before the next try to connect, at most.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    impl LiveHistory {
+        /// Entries that are committed to a PostgreSQL database, by whomever, into tables with
+        /// [`notify_ddl`](crate::Audited::notify_ddl). `connect` makes a connection that listens, and another when that one is
+        /// lost; `reader` says which tables.
+        ///
+        /// `NOTIFY` makes transactions commit one after the other: put it on tables that are watched.
+        ///
+        /// # Panics
+        ///
+        /// Outside of a tokio runtime.
+        pub fn listening<F>(connect: F, reader: HistoryReader) -> Self
+        where
+            F: Fn() -> BoxFuture<'static, diesel::ConnectionResult<AsyncPgConnection>>
+                + Send
+                + Sync
+                + 'static,
+        {
+            Self::pumped(move |events| async move {
+                let mut pause = Duration::from_millis(250);
+                loop {
+                    match listen(&connect, &reader, &events).await {
+                        Ok(()) => pause = Duration::from_millis(250),
+                        Err(error) => tracing::warn!("histories cannot be watched: {error}"),
+                    }
+                    // What was committed meanwhile has been announced to nobody.
+                    let _ = events.send(Event::Interrupted);
+                    tokio::time::sleep(pause).await;
+                    pause = (2 * pause).min(PATIENCE);
+                }
+            })
+        }
+    }
+
+    /// Listens as long as the connection lasts.
+    async fn listen<F>(
+        connect: &F,
+        reader: &HistoryReader,
+        events: &broadcast::Sender<Event>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        F: Fn() -> BoxFuture<'static, diesel::ConnectionResult<AsyncPgConnection>>,
+    {
+        let mut connection = connect().await?;
+        connection.batch_execute("LISTEN koherent_entries").await?;
+        let mut announced = pin!(connection.notifications_stream());
+        while let Some(announced) = announced.next().await {
+            let payload = announced?.payload;
+            if events.receiver_count() == 0 {
+                continue;
+            }
+            match serde_json::from_str::<Announced>(&payload) {
+                Ok(announced) => load(reader, events, announced).await?,
+                Err(error) => tracing::warn!("an announcement that is none of Koherent's: {error}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries of one transaction in one history, from the first to the last.
+    #[derive(Deserialize)]
+    struct Announced {
+        history: String,
+        transaction: Uuid,
+        first: i64,
+        last: i64,
+    }
+
+    async fn load(
+        reader: &HistoryReader,
+        events: &broadcast::Sender<Event>,
+        announced: Announced,
+    ) -> Result<(), Error> {
+        let mut tables = reader.tables();
+        let Some(table) = tables.find(|table| table.history_name() == announced.history) else {
+            return Ok(());
+        };
+        let own = HistoryFilter::new().transaction(announced.transaction);
+        let mut last = announced.first - 1;
+        while last < announced.last {
+            let query = history_of(table).by_id().beyond(last).until(announced.last);
+            let query = query.filter(own.clone()).order(HistoryOrder::OldestFirst);
+            let page = reader.entries(query.limit(LOADED)).await?;
+            let Some(newest) = page.last() else { break };
+            last = newest.id;
+            for entry in page {
+                let _ = events.send(Event::Entry(Arc::new(entry)));
+            }
+        }
+        Ok(())
+    }
+}
