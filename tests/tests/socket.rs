@@ -179,6 +179,14 @@ async fn mutations_need_the_token_of_their_task() {
     let lab = Lab::start().await;
     let mut socket = Socket::signed_in(&lab).await;
     let create = "mutation { createSample(name: \"x\") { id provenance { task { taskId } } } }";
+    let (body, _) = task_token("task-a")
+        .rsplit_once('.')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let spliced = format!(
+        "{body}.{}",
+        task_token("task-b").rsplit_once('.').unwrap().1
+    );
     let others = altered_task_token("task-b", |token| token.actor("somebody", "else"));
     for (extensions, reason) in [
         (json!({}), "TASK_TOKEN_MISSING"),
@@ -191,10 +199,7 @@ async fn mutations_need_the_token_of_their_task() {
         (json!({"rekuestTask": 7}), "MALFORMED"),
         (json!({"rekuestTask": [task_token("task-a")]}), "MALFORMED"),
         (json!({"rekuestTask": ""}), "MALFORMED"),
-        (
-            json!({"rekuestTask": format!("{}x", task_token("task-a"))}),
-            "BAD_SIGNATURE",
-        ),
+        (json!({"rekuestTask": spliced}), "BAD_SIGNATURE"),
         (
             json!({"rekuestTask": access_token("agent-7", "robot")}),
             "UNTRUSTED_ISSUER",
@@ -393,6 +398,140 @@ async fn operations_are_answered_and_ended_one_by_one() {
     // An id can be used again when its operation has ended.
     let answer = socket.ask("{ samples { id } }").await;
     assert_eq!(answer["data"]["samples"], json!([]), "{answer}");
+}
+
+/// What is committed is told to those who watch it, in its order, and nothing else is.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_told_as_they_are_committed() {
+    let lab = Lab::start().await;
+    let create = |name: &str| format!("mutation {{ createSample(name: \"{name}\") {{ id }} }}");
+    lab.data(None, &create("before")).await;
+    let mut socket = Socket::signed_in(&lab).await;
+    let fields = "kind key cursor table task { taskId } effectiveChanges { field newValue }";
+    let watches = [
+        ("all", "subscription { provenance { FIELDS } }"),
+        (
+            "table",
+            "subscription { provenance(table: \"samples\") { FIELDS } }",
+        ),
+        (
+            "row",
+            "subscription { provenance(table: \"samples\", key: 2) { FIELDS } }",
+        ),
+        (
+            "task",
+            "subscription { provenance(taskId: \"task-b\") { FIELDS } }",
+        ),
+        (
+            "tags",
+            "subscription { provenance(table: \"tags\") { FIELDS } }",
+        ),
+    ];
+    for (id, query) in watches {
+        let payload = json!({"query": query.replace("FIELDS", fields)});
+        socket
+            .say(json!({"id": id, "type": "subscribe", "payload": payload}))
+            .await;
+    }
+    // They watch when this is answered.
+    socket.ask("{ samples { id } }").await;
+    lab.data(Some(&task_token("task-a")), &create("heart"))
+        .await;
+    lab.data(
+        Some(&task_token("task-b")),
+        "mutation { updateSample(id: 2, note: \"x\") { id } }",
+    )
+    .await;
+    // Nothing of this is committed.
+    let login = format!("Bearer {}", access_token("agent-7", "robot"));
+    let failed = lab
+        .post(
+            &[("Authorization", &login)],
+            "mutation { updateSample(id: 99, note: \"x\") { id } }",
+        )
+        .await;
+    assert!(failed.body["errors"].is_array(), "{}", failed.body);
+    lab.data(
+        None,
+        "mutation { tagSample(id: 2, label: \"kept\") { id } }",
+    )
+    .await;
+
+    let mut told: std::collections::BTreeMap<String, Vec<String>> = Default::default();
+    let mut cursor = None;
+    for _ in 0..4 + 2 + 2 + 1 + 1 {
+        let message = socket.message().await;
+        assert_eq!(message["type"], "next", "{message}");
+        let entry = &message["payload"]["data"]["provenance"];
+        if entry["kind"] == "CREATE" && entry["table"] == "samples" {
+            cursor = Some(entry["cursor"].clone());
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let line = format!(
+            "{} {} {}",
+            text(&entry["kind"]),
+            text(&entry["table"]),
+            text(&entry["key"])
+        );
+        told.entry(text(&message["id"])).or_default().push(line);
+    }
+    let created = "CREATE samples 2";
+    let updated = "UPDATE samples 2";
+    let (tag, link) = ("CREATE tags 1", "CREATE sample_tags [\"2\",\"1\"]");
+    told.get_mut("all").unwrap()[2..].sort_unstable();
+    let mut all = vec![created, updated, link, tag];
+    all[2..].sort_unstable();
+    let lines = |lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told["all"], lines(&all));
+    assert_eq!(told["table"], lines(&[created, updated]));
+    assert_eq!(told["row"], lines(&[created, updated]));
+    assert_eq!(told["task"], lines(&[updated]));
+    assert_eq!(told["tags"], lines(&[tag]));
+
+    // From the place of an entry on: first what came behind it, then what is new.
+    let cursor = cursor.unwrap();
+    let mut resumed = Socket::signed_in(&lab).await;
+    let query = format!(
+        "subscription {{ provenance(table: \"samples\", key: 2, after: {cursor}) {{ kind }} }}"
+    );
+    resumed
+        .say(json!({"id": "1", "type": "subscribe", "payload": {"query": query}}))
+        .await;
+    assert_eq!(
+        resumed.message().await["payload"]["data"]["provenance"]["kind"],
+        "UPDATE"
+    );
+    lab.data(None, "mutation { deleteSample(id: 2) { id } }")
+        .await;
+    assert_eq!(
+        resumed.message().await["payload"]["data"]["provenance"]["kind"],
+        "DELETE"
+    );
+
+    for (query, reason) in [
+        (
+            "subscription { provenance(table: \"users\") { id } }",
+            "TABLE_UNKNOWN",
+        ),
+        (
+            "subscription { provenance(after: \"yesterday\") { id } }",
+            "CURSOR_INVALID",
+        ),
+    ] {
+        let answer =
+            resumed.say(json!({"id": "2", "type": "subscribe", "payload": {"query": query}}));
+        answer.await;
+        let mut said = resumed.message().await.to_string();
+        if !said.contains("complete") {
+            said += &resumed.message().await.to_string();
+        }
+        assert!(said.contains(reason), "{query}: {said}");
+    }
 }
 
 /// A socket lives longer than a token: what expires while it is open reads nothing more.

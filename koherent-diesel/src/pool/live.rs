@@ -20,11 +20,12 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use koherent_core::{HistoryEntry, RowKey, TaskId};
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
 
 use super::{AuditedPool, HistoryReader, NonBlockingPool};
+use crate::driver::Driver;
 use crate::error::Error;
 use crate::history::{Cursor, HistoryFilter, HistoryOrder, HistoryQuery, feed, history_of};
 use crate::table::TrackedTable;
@@ -51,6 +52,8 @@ use crate::table::TrackedTable;
 #[derive(Clone)]
 pub struct LiveHistory {
     events: broadcast::Sender<Event>,
+    /// Whether what is committed from now on is announced.
+    ready: watch::Receiver<bool>,
     _pump: Arc<Pump>,
 }
 
@@ -83,6 +86,9 @@ const WAITING: usize = 4_096;
 /// How many entries are loaded at once.
 const LOADED: u32 = 500;
 
+/// How long to wait until something is announced at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long what comes from other processes may go unseen.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -93,12 +99,16 @@ impl LiveHistory {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
+    #[cfg(feature = "sqlite")]
     pub fn in_process<P>(pool: &AuditedPool<P>, reader: HistoryReader) -> Self
     where
-        P: NonBlockingPool + Send + Sync + 'static,
+        P: NonBlockingPool<Connection: Driver<Backend = diesel::sqlite::Sqlite>>
+            + Send
+            + Sync
+            + 'static,
     {
         let mut commits = pool.remembered.commits();
-        Self::pumped(move |events| async move {
+        Self::pumped(move |events, ready| async move {
             // What is there when the first looks is not new.
             let mut seen = Vec::new();
             loop {
@@ -108,6 +118,7 @@ impl LiveHistory {
                 }
                 tokio::time::sleep(LOOK_EVERY).await;
             }
+            ready.send_replace(true);
             loop {
                 let commit = pin!(commits.changed());
                 let pause = pin!(tokio::time::sleep(LOOK_EVERY));
@@ -123,14 +134,16 @@ impl LiveHistory {
         })
     }
 
-    pub(super) fn pumped<F>(pump: impl FnOnce(broadcast::Sender<Event>) -> F) -> Self
+    fn pumped<F>(pump: impl FnOnce(broadcast::Sender<Event>, watch::Sender<bool>) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (events, _) = broadcast::channel(WAITING);
-        let pump = tokio::spawn(pump(events.clone()));
+        let (is_ready, ready) = watch::channel(false);
+        let pump = tokio::spawn(pump(events.clone(), is_ready));
         Self {
             events,
+            ready,
             _pump: Arc::new(Pump(pump.abort_handle())),
         }
     }
@@ -144,12 +157,18 @@ impl LiveHistory {
     ///
     /// # Errors
     ///
-    /// Where what lies behind the place cannot be read.
+    /// Where what lies behind the place cannot be read; [`Error::Interrupted`] where the database does not announce anything
+    /// within ten seconds.
     pub async fn watch(
         &self,
         reader: &HistoryReader,
         watch: Watch,
     ) -> Result<BoxStream<'static, Result<Arc<HistoryEntry>, Error>>, Error> {
+        let mut ready = self.ready.clone();
+        let is_ready = tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready));
+        if !matches!(is_ready.await, Ok(Ok(_))) {
+            return Err(Error::Interrupted);
+        }
         // First the ear, then the eye: what is committed in between comes twice, and is dropped once.
         let events = self.events.subscribe();
         let missed = match &watch.after {
@@ -324,17 +343,17 @@ async fn announce_beyond(
 mod listening {
     use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
     use futures_util::future::BoxFuture;
-    use serde::Deserialize;
+    use futures_util::stream::StreamExt as _;
     use uuid::Uuid;
 
     use super::{
         Arc, Duration, Event, HistoryFilter, HistoryOrder, HistoryReader, LOADED, LiveHistory,
-        StreamExt as _, broadcast, history_of, pin,
+        broadcast, history_of, pin, watch,
     };
     use crate::error::Error;
 
     /// How long to wait before the next try to connect, at most.
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
     impl LiveHistory {
         /// Entries that are committed to a PostgreSQL database, by whomever, into tables with
@@ -353,17 +372,18 @@ mod listening {
                 + Sync
                 + 'static,
         {
-            Self::pumped(move |events| async move {
+            Self::pumped(move |events, ready| async move {
                 let mut pause = Duration::from_millis(250);
                 loop {
-                    match listen(&connect, &reader, &events).await {
+                    match listen(&connect, &reader, &events, &ready).await {
                         Ok(()) => pause = Duration::from_millis(250),
                         Err(error) => tracing::warn!("histories cannot be watched: {error}"),
                     }
+                    ready.send_replace(false);
                     // What was committed meanwhile has been announced to nobody.
                     let _ = events.send(Event::Interrupted);
                     tokio::time::sleep(pause).await;
-                    pause = (2 * pause).min(PATIENCE);
+                    pause = (2 * pause).min(LONGEST_PAUSE);
                 }
             })
         }
@@ -374,33 +394,48 @@ mod listening {
         connect: &F,
         reader: &HistoryReader,
         events: &broadcast::Sender<Event>,
+        ready: &watch::Sender<bool>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         F: Fn() -> BoxFuture<'static, diesel::ConnectionResult<AsyncPgConnection>>,
     {
         let mut connection = connect().await?;
         connection.batch_execute("LISTEN koherent_entries").await?;
+        ready.send_replace(true);
         let mut announced = pin!(connection.notifications_stream());
         while let Some(announced) = announced.next().await {
             let payload = announced?.payload;
             if events.receiver_count() == 0 {
                 continue;
             }
-            match serde_json::from_str::<Announced>(&payload) {
-                Ok(announced) => load(reader, events, announced).await?,
-                Err(error) => tracing::warn!("an announcement that is none of Koherent's: {error}"),
+            match Announced::read(&payload) {
+                Some(announced) => load(reader, events, announced).await?,
+                None => tracing::warn!(
+                    "an announcement on `koherent_entries` that is none of Koherent's"
+                ),
             }
         }
         Ok(())
     }
 
     /// Entries of one transaction in one history, from the first to the last.
-    #[derive(Deserialize)]
     struct Announced {
         history: String,
         transaction: Uuid,
         first: i64,
         last: i64,
+    }
+
+    impl Announced {
+        fn read(payload: &str) -> Option<Self> {
+            let announced: serde_json::Value = serde_json::from_str(payload).ok()?;
+            Some(Self {
+                history: announced["history"].as_str()?.to_owned(),
+                transaction: announced["transaction"].as_str()?.parse().ok()?,
+                first: announced["first"].as_i64()?,
+                last: announced["last"].as_i64()?,
+            })
+        }
     }
 
     async fn load(

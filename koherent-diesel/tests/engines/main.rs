@@ -11,6 +11,8 @@ mod tables;
 
 mod sqlite {
     mod engine;
+    #[path = "../live.rs"]
+    mod live;
     #[path = "../suite/mod.rs"]
     mod suite;
     #[path = "../swallowed.rs"]
@@ -21,6 +23,8 @@ mod postgres {
     mod blocking;
     mod engine;
     mod guard;
+    #[path = "../live.rs"]
+    mod live;
     mod round_trips;
     #[path = "../suite/mod.rs"]
     mod suite;

@@ -7,8 +7,9 @@ use diesel_async::{
     AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
 };
 use diesel_migrations::MigrationHarness as _;
+use futures_util::future::BoxFuture;
 use koherent_core::Attribution;
-use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard};
+use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard, HistoryReader, LiveHistory};
 
 use crate::tables::*;
 
@@ -232,6 +233,27 @@ impl Database {
                 .unwrap(),
         )
     }
+}
+
+/// What hands out entries as they are committed.
+pub async fn live(
+    database: &Database,
+    _: &AuditedPool<Pool<Conn>>,
+    reader: HistoryReader,
+) -> LiveHistory {
+    let mut connection = database.connect().await;
+    for ddl in [
+        samples::table::notify_ddl::<Pg>(),
+        places::table::notify_ddl::<Pg>(),
+    ] {
+        connection.batch_execute(&ddl).await.unwrap();
+    }
+    let address = database.address();
+    let connect = move || -> BoxFuture<'static, _> {
+        let address = address.clone();
+        Box::pin(async move { AsyncPgConnection::establish(&address).await })
+    };
+    LiveHistory::listening(connect, reader)
 }
 
 /// `INSERT … ON CONFLICT (id) DO UPDATE SET …`.

@@ -9,7 +9,7 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection as _};
 use diesel_migrations::MigrationHarness;
 use koherent_core::Attribution;
-use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard};
+use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard, HistoryReader, LiveHistory};
 
 use crate::tables::*;
 
@@ -222,6 +222,15 @@ async fn establish(file: &str) -> ConnectionResult<Conn> {
         "PRAGMA busy_timeout = 60000; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;";
     connection.batch_execute(pragmas).await.unwrap();
     Ok(connection)
+}
+
+/// What hands out entries as they are committed.
+pub async fn live(
+    _: &Database,
+    pool: &AuditedPool<Pool<Conn>>,
+    reader: HistoryReader,
+) -> LiveHistory {
+    LiveHistory::in_process(pool, reader)
 }
 
 /// `INSERT … ON CONFLICT (id) DO UPDATE SET …`.
