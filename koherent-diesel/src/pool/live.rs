@@ -52,8 +52,10 @@ use crate::table::TrackedTable;
 #[derive(Clone)]
 pub struct LiveHistory {
     events: broadcast::Sender<Event>,
-    /// Whether what is committed from now on is announced.
-    ready: watch::Receiver<bool>,
+    /// How many of the process's commits have been looked at, once everything that comes is announced.
+    ready: watch::Receiver<Option<u64>>,
+    /// How many there were, where the process says it.
+    commits: Option<watch::Receiver<u64>>,
     _pump: Arc<Pump>,
 }
 
@@ -108,9 +110,11 @@ impl LiveHistory {
             + 'static,
     {
         let mut commits = pool.remembered.commits();
-        Self::pumped(move |events, ready| async move {
+        let counted = Some(commits.clone());
+        Self::pumped(counted, move |events, ready| async move {
             // What is there when the first looks is not new.
             let mut seen = Vec::new();
+            let mut looked_at = *commits.borrow_and_update();
             loop {
                 match newest(&reader).await {
                     Ok(ids) => break seen.extend(ids),
@@ -118,13 +122,17 @@ impl LiveHistory {
                 }
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            ready.send_replace(true);
             loop {
-                let commit = pin!(commits.changed());
-                let pause = pin!(tokio::time::sleep(LOOK_EVERY));
-                if let Either::Left((Err(_), _)) = select(commit, pause).await {
+                ready.send_replace(Some(looked_at));
+                let is_over = {
+                    let commit = pin!(commits.changed());
+                    let pause = pin!(tokio::time::sleep(LOOK_EVERY));
+                    matches!(select(commit, pause).await, Either::Left((Err(_), _)))
+                };
+                if is_over {
                     return;
                 }
+                looked_at = *commits.borrow_and_update();
                 for (table, last) in &mut seen {
                     if let Err(error) = announce_beyond(&reader, &events, table, last).await {
                         tracing::warn!(table = table.name(), "new entries cannot be read: {error}");
@@ -134,16 +142,20 @@ impl LiveHistory {
         })
     }
 
-    fn pumped<F>(pump: impl FnOnce(broadcast::Sender<Event>, watch::Sender<bool>) -> F) -> Self
+    fn pumped<F>(
+        commits: Option<watch::Receiver<u64>>,
+        pump: impl FnOnce(broadcast::Sender<Event>, watch::Sender<Option<u64>>) -> F,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (events, _) = broadcast::channel(WAITING);
-        let (is_ready, ready) = watch::channel(false);
+        let (is_ready, ready) = watch::channel(None);
         let pump = tokio::spawn(pump(events.clone(), is_ready));
         Self {
             events,
             ready,
+            commits,
             _pump: Arc::new(Pump(pump.abort_handle())),
         }
     }
@@ -165,7 +177,10 @@ impl LiveHistory {
         watch: Watch,
     ) -> Result<BoxStream<'static, Result<Arc<HistoryEntry>, Error>>, Error> {
         let mut ready = self.ready.clone();
-        let is_ready = tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready));
+        // What was committed before is not new.
+        let before = self.commits.as_ref().map_or(0, |commits| *commits.borrow());
+        let is_ready = ready.wait_for(|looked_at| looked_at.is_some_and(|count| count >= before));
+        let is_ready = tokio::time::timeout(PATIENCE, is_ready);
         if !matches!(is_ready.await, Ok(Ok(_))) {
             return Err(Error::Interrupted);
         }
@@ -372,14 +387,14 @@ mod listening {
                 + Sync
                 + 'static,
         {
-            Self::pumped(move |events, ready| async move {
+            Self::pumped(None, move |events, ready| async move {
                 let mut pause = Duration::from_millis(250);
                 loop {
                     match listen(&connect, &reader, &events, &ready).await {
                         Ok(()) => pause = Duration::from_millis(250),
                         Err(error) => tracing::warn!("histories cannot be watched: {error}"),
                     }
-                    ready.send_replace(false);
+                    ready.send_replace(None);
                     // What was committed meanwhile has been announced to nobody.
                     let _ = events.send(Event::Interrupted);
                     tokio::time::sleep(pause).await;
@@ -394,14 +409,14 @@ mod listening {
         connect: &F,
         reader: &HistoryReader,
         events: &broadcast::Sender<Event>,
-        ready: &watch::Sender<bool>,
+        ready: &watch::Sender<Option<u64>>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         F: Fn() -> BoxFuture<'static, diesel::ConnectionResult<AsyncPgConnection>>,
     {
         let mut connection = connect().await?;
         connection.batch_execute("LISTEN koherent_entries").await?;
-        ready.send_replace(true);
+        ready.send_replace(Some(0));
         let mut announced = pin!(connection.notifications_stream());
         while let Some(announced) = announced.next().await {
             let payload = announced?.payload;
