@@ -1,8 +1,8 @@
 //! What an operation may cost, judged by its text, before Juniper sees it.
 //!
-//! Juniper validates and executes whatever it is given: fragments that double each other, thousands of aliases, values nested
-//! so deep that parsing them takes the stack. So tokens are counted first, in one pass without recursion; only what is short
-//! and flat enough is parsed, and its fields are counted with their fragments taken apart.
+//! Juniper keeps documents from taking the stack; what they cost, it does not ask: fragments that double each other, thousands of
+//! aliases, introspection that multiplies. So tokens are counted first, in one pass without recursion; only what is short and
+//! flat enough is parsed, and its fields are counted with their fragments taken apart, each fragment once.
 
 use std::collections::HashMap;
 

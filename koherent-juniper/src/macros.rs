@@ -9,13 +9,13 @@
 /// use std::collections::HashMap;
 /// use koherent_juniper::{Error, Provenance, ProvenanceUser, UserId};
 ///
-/// struct Lab { provenance: Provenance }
+/// pub struct Lab { provenance: Provenance }
 /// impl juniper::Context for Lab {}
 /// impl juniper::FromContext<Lab> for Provenance { fn from(lab: &Lab) -> &Provenance { &lab.provenance } }
 ///
 /// /// Somebody, with the name that the application knows.
 /// #[derive(Debug, Clone, juniper::GraphQLObject)]
-/// struct User { sub: String, display_name: String }
+/// pub struct User { sub: String, display_name: String }
 ///
 /// impl ProvenanceUser<Lab> for User {
 ///     async fn load(_: &Lab, ids: Vec<UserId>) -> Result<HashMap<UserId, Self>, Error> {

@@ -198,6 +198,16 @@ pub fn access_token(sub: &str, client: &str) -> String {
     login_issuer().sign(&json!({"alg": "EdDSA", "kid": "test-1"}), &claims)
 }
 
+/// An access token of somebody who acts for an organization.
+#[must_use]
+pub fn access_token_for(sub: &str, client: &str, organization: &str) -> String {
+    let claims = json!({
+        "iss": LOGIN, "aud": "lab", "sub": sub, "client_id": client, "org": organization, "iat": 1_700_000_000,
+        "exp": 4_102_444_800_u64,
+    });
+    login_issuer().sign(&json!({"alg": "EdDSA", "kid": "test-1"}), &claims)
+}
+
 /// A provenance token for the agent that [`Lab::data`] signs in.
 #[must_use]
 pub fn task_token(task: &str) -> String {

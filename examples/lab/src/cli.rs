@@ -1,4 +1,4 @@
-//! The command line: `lab serve`, `lab token`, `lab demo`.
+//! The command line: `lab serve`, `lab token`, `lab demo`, `lab schema`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use koherent_tower::config::Config;
 
 use crate::trust::{DevelopmentKey, TaskClaims, Trust, Validity};
-use crate::{database, demo, server, welcome};
+use crate::{database, demo, graphql, server, welcome};
 
 /// A small imaging-lab service that keeps the provenance of every sample.
 ///
@@ -60,6 +60,8 @@ enum Command {
     },
     /// Tell a whole story against the running server, and show what provenance says.
     Demo,
+    /// Print the GraphQL schema (SDL).
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]
@@ -116,6 +118,10 @@ impl Cli {
             Command::Serve => serve(&options).await,
             Command::Token { kind } => {
                 welcome::say(&token(&options, &kind)?);
+                Ok(())
+            }
+            Command::Schema => {
+                welcome::say(graphql::schema().as_sdl().trim_end());
                 Ok(())
             }
             Command::Demo => demo::run(&options.listen, &existing_key(&options)?).await,

@@ -52,10 +52,10 @@ use crate::table::TrackedTable;
 #[derive(Clone)]
 pub struct LiveHistory {
     events: broadcast::Sender<Event>,
-    /// How many of the process's commits have been looked at, once everything that comes is announced.
+    /// How many have asked to watch.
+    calls: watch::Sender<u64>,
+    /// How many of these are told everything that comes; `None` where nobody is.
     ready: watch::Receiver<Option<u64>>,
-    /// How many there were, where the process says it.
-    commits: Option<watch::Receiver<u64>>,
     _pump: Arc<Pump>,
 }
 
@@ -110,52 +110,52 @@ impl LiveHistory {
             + 'static,
     {
         let mut commits = pool.remembered.commits();
-        let counted = Some(commits.clone());
-        Self::pumped(counted, move |events, ready| async move {
-            // What is there when the first looks is not new.
-            let mut seen = Vec::new();
-            let mut looked_at = *commits.borrow_and_update();
+        Self::pumped(move |events, mut asked, ready| async move {
+            // Where nobody watches, nothing is loaded, and what is there when somebody comes is not new.
+            let mut seen = None;
             loop {
-                match newest(&reader).await {
-                    Ok(ids) => break seen.extend(ids),
-                    Err(error) => tracing::warn!("histories cannot be watched yet: {error}"),
+                let calls = *asked.borrow_and_update();
+                match bring_up(&reader, &events, &mut seen).await {
+                    Ok(()) => drop(ready.send_replace(Some(calls))),
+                    Err(error) => tracing::warn!("new entries cannot be read: {error}"),
                 }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            loop {
-                ready.send_replace(Some(looked_at));
                 let is_over = {
                     let commit = pin!(commits.changed());
+                    let call = pin!(asked.changed());
                     let pause = pin!(tokio::time::sleep(LOOK_EVERY));
-                    matches!(select(commit, pause).await, Either::Left((Err(_), _)))
+                    match select(select(commit, call), pause).await {
+                        Either::Left((
+                            Either::Left((changed, _)) | Either::Right((changed, _)),
+                            _,
+                        )) => changed.is_err(),
+                        Either::Right(_) => false,
+                    }
                 };
                 if is_over {
                     return;
-                }
-                looked_at = *commits.borrow_and_update();
-                for (table, last) in &mut seen {
-                    if let Err(error) = announce_beyond(&reader, &events, table, last).await {
-                        tracing::warn!(table = table.name(), "new entries cannot be read: {error}");
-                    }
                 }
             }
         })
     }
 
     fn pumped<F>(
-        commits: Option<watch::Receiver<u64>>,
-        pump: impl FnOnce(broadcast::Sender<Event>, watch::Sender<Option<u64>>) -> F,
+        pump: impl FnOnce(
+            broadcast::Sender<Event>,
+            watch::Receiver<u64>,
+            watch::Sender<Option<u64>>,
+        ) -> F,
     ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (events, _) = broadcast::channel(WAITING);
+        let (calls, asked) = watch::channel(0);
         let (is_ready, ready) = watch::channel(None);
-        let pump = tokio::spawn(pump(events.clone(), is_ready));
+        let pump = tokio::spawn(pump(events.clone(), asked, is_ready));
         Self {
             events,
+            calls,
             ready,
-            commits,
             _pump: Arc::new(Pump(pump.abort_handle())),
         }
     }
@@ -176,16 +176,18 @@ impl LiveHistory {
         reader: &HistoryReader,
         watch: Watch,
     ) -> Result<BoxStream<'static, Result<Arc<HistoryEntry>, Error>>, Error> {
-        let mut ready = self.ready.clone();
-        // What was committed before is not new.
-        let before = self.commits.as_ref().map_or(0, |commits| *commits.borrow());
-        let is_ready = ready.wait_for(|looked_at| looked_at.is_some_and(|count| count >= before));
-        let is_ready = tokio::time::timeout(PATIENCE, is_ready);
-        if !matches!(is_ready.await, Ok(Ok(_))) {
-            return Err(Error::Interrupted);
-        }
         // First the ear, then the eye: what is committed in between comes twice, and is dropped once.
         let events = self.events.subscribe();
+        let mut call = 0;
+        self.calls.send_modify(|calls| {
+            *calls += 1;
+            call = *calls;
+        });
+        let mut ready = self.ready.clone();
+        let is_ready = ready.wait_for(|told| told.is_some_and(|calls| calls >= call));
+        if !matches!(tokio::time::timeout(PATIENCE, is_ready).await, Ok(Ok(_))) {
+            return Err(Error::Interrupted);
+        }
         let missed = match &watch.after {
             Some(after) => missed(reader, &watch, after.clone()).await?,
             None => Vec::new(),
@@ -320,8 +322,34 @@ async fn missed(
     }
 }
 
+/// The last id that has been announced, of each history.
+type Seen = Vec<(&'static TrackedTable, i64)>;
+
+/// Announces what is new to those who watch, if anybody does.
+#[cfg(feature = "sqlite")]
+async fn bring_up(
+    reader: &HistoryReader,
+    events: &broadcast::Sender<Event>,
+    seen: &mut Option<Seen>,
+) -> Result<(), Error> {
+    if events.receiver_count() == 0 {
+        *seen = None;
+        return Ok(());
+    }
+    match seen {
+        Some(seen) => {
+            for (table, last) in seen {
+                announce_beyond(reader, events, table, last).await?;
+            }
+        }
+        None => *seen = Some(newest(reader).await?),
+    }
+    Ok(())
+}
+
 /// The highest id in each history.
-async fn newest(reader: &HistoryReader) -> Result<Vec<(&'static TrackedTable, i64)>, Error> {
+#[cfg(feature = "sqlite")]
+async fn newest(reader: &HistoryReader) -> Result<Seen, Error> {
     let mut newest = Vec::new();
     for table in reader.tables() {
         let query = history_of(table).by_id().limit(1);
@@ -332,6 +360,7 @@ async fn newest(reader: &HistoryReader) -> Result<Vec<(&'static TrackedTable, i6
 }
 
 /// Announces what has a higher id than the last.
+#[cfg(feature = "sqlite")]
 async fn announce_beyond(
     reader: &HistoryReader,
     events: &broadcast::Sender<Event>,
@@ -387,7 +416,7 @@ mod listening {
                 + Sync
                 + 'static,
         {
-            Self::pumped(None, move |events, ready| async move {
+            Self::pumped(move |events, _, ready| async move {
                 let mut pause = Duration::from_millis(250);
                 loop {
                     match listen(&connect, &reader, &events, &ready).await {
@@ -416,7 +445,7 @@ mod listening {
     {
         let mut connection = connect().await?;
         connection.batch_execute("LISTEN koherent_entries").await?;
-        ready.send_replace(Some(0));
+        ready.send_replace(Some(u64::MAX));
         let mut announced = pin!(connection.notifications_stream());
         while let Some(announced) = announced.next().await {
             let payload = announced?.payload;

@@ -18,7 +18,7 @@ use crate::types::HistoryKind;
 /// use koherent_diesel::HistoryFilter;
 /// use koherent_juniper::{HistoryKind, ProvenanceFilter};
 ///
-/// let filter = ProvenanceFilter { task_id: Some("task-a".into()), kind: Some(HistoryKind::Create), ..Default::default() };
+/// let filter = ProvenanceFilter { task_id: Some(juniper::ID::new("task-a")), kind: Some(HistoryKind::Create), ..Default::default() };
 /// assert_eq!(filter.checked()?, HistoryFilter::new().task("task-a").kind(ChangeKind::Create));
 /// # Ok::<(), koherent_juniper::Error>(())
 /// ```
@@ -151,7 +151,7 @@ pub fn id_of(key: &RowKey) -> ID {
 ///
 /// ```
 /// use koherent_juniper::TaskFilter;
-/// let filter = TaskFilter { root_task_id: Some("task-a".into()), ..Default::default() };
+/// let filter = TaskFilter { root_task_id: Some(juniper::ID::new("task-a")), ..Default::default() };
 /// assert_eq!(filter.meant(), koherent_diesel::TaskFilter::new().root("task-a"));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, GraphQLInputObject)]

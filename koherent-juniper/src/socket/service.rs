@@ -13,7 +13,7 @@ pub trait SocketService: Clone + Send + Sync + 'static {
     type Session: Send + Sync + 'static;
 
     /// The context of the schema.
-    type Context: juniper::Context + Send + Sync + 'static;
+    type Context: Send + Sync + 'static;
 
     /// Signs in with the payload of `connection_init`, `null` where it has none. A refusal closes the connection with 4403.
     fn sign_in(
