@@ -492,9 +492,9 @@ fn schema_file_is_the_schema() {
     );
     let stored = std::fs::read_to_string(file).unwrap();
     let is = lab::graphql::schema().as_sdl();
-    assert_eq!(
-        stored.trim_end(),
-        is.trim_end(),
+    assert!(!is.contains("```"), "examples in Rust are not for clients");
+    assert!(
+        stored.trim_end() == is.trim_end(),
         "the schema has changed: run `cargo run -p lab -- schema > examples/lab/schema.graphql`"
     );
 }

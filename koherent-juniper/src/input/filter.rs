@@ -24,6 +24,9 @@ use crate::types::HistoryKind;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, GraphQLInputObject)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL input")]
+#[graphql(
+    description = "Which entries of histories are meant. All that is said must hold, of one and the same entry."
+)]
 pub struct ProvenanceFilter {
     /// Made under this task.
     pub task_id: Option<ID>,
@@ -156,6 +159,7 @@ pub fn id_of(key: &RowKey) -> ID {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, GraphQLInputObject)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL input")]
+#[graphql(description = "Which tasks are meant. All that is said must hold.")]
 pub struct TaskFilter {
     /// The task with this id.
     pub task_id: Option<ID>,

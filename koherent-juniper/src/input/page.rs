@@ -15,6 +15,7 @@ use crate::error::Error;
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, GraphQLInputObject)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL input")]
+#[graphql(description = "Which part of a list.")]
 pub struct OffsetPaginationInput {
     /// How many to leave out.
     #[graphql(default = 0)]

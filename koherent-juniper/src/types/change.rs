@@ -15,6 +15,7 @@ use koherent_core::{FieldChange, FieldValue};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, GraphQLObject)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL type")]
+#[graphql(description = "What happened to one field.")]
 pub struct ModelChange {
     /// The column's name in the database.
     pub field: String,

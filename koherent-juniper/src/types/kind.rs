@@ -15,6 +15,7 @@ use koherent_core::ChangeKind;
     clippy::exhaustive_enums,
     reason = "a row is created, updated or deleted"
 )]
+#[graphql(description = "What happened to the row.")]
 pub enum HistoryKind {
     /// The row came to be.
     Create,

@@ -10,6 +10,7 @@ use juniper::GraphQLObject;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, GraphQLObject)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL type")]
+#[graphql(description = "Who made a change.")]
 pub struct User {
     /// The subject of the identity provider.
     pub sub: String,
@@ -23,6 +24,7 @@ pub struct User {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, GraphQLObject)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL type")]
+#[graphql(description = "The OAuth application that was used.")]
 pub struct Client {
     /// The id of the application.
     pub client_id: String,
@@ -36,6 +38,7 @@ pub struct Client {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, GraphQLObject)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL type")]
+#[graphql(description = "The organization in which the principal acted.")]
 pub struct Organization {
     /// The name by which the organization is known.
     pub slug: String,
