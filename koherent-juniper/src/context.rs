@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -16,7 +17,9 @@ use koherent_diesel::{
 
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter, key_of};
+use crate::input::{
+    HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter, id_of, key_of,
+};
 
 /// The histories of one request: what it may see, and what its resolvers ask for together.
 ///
@@ -36,10 +39,12 @@ pub struct Provenance {
     reader: HistoryReader,
     live: Option<LiveHistory>,
     page: u32,
+    most: u32,
+    shown: AtomicU32,
     rows: Batch<RowQuestion, Entries>,
     changes: Batch<(TaskId, Ask), Entries>,
     tasks: Batch<TaskId, Option<Arc<TaskRecord>>>,
-    children: Batch<(TaskId, Option<OffsetPaginationInput>), Vec<Arc<TaskRecord>>>,
+    children: Batch<Family, Vec<Arc<TaskRecord>>>,
     users: Batch<UserId, Option<Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -47,6 +52,9 @@ impl juniper::Context for Provenance {}
 
 /// Entries as resolvers share them.
 pub(crate) type Entries = Vec<Arc<HistoryEntry>>;
+
+/// A task whose children are asked for, and which part of them.
+type Family = (TaskId, Option<OffsetPaginationInput>);
 
 /// What is asked of a row.
 #[derive(Debug, Clone)]
@@ -84,6 +92,9 @@ pub struct Ask {
 /// Entries of one page, unless another limit is set.
 const PAGE: u32 = 200;
 
+/// Entries and tasks of one request, unless another limit is set.
+const MOST: u32 = 20_000;
+
 impl Provenance {
     /// The histories that this reader reads. Scope it to who is asking: [`HistoryReader::within`].
     #[must_use]
@@ -92,6 +103,8 @@ impl Provenance {
             reader,
             live: None,
             page: PAGE,
+            most: MOST,
+            shown: AtomicU32::new(0),
             rows: Batch::new(),
             changes: Batch::new(),
             tasks: Batch::new(),
@@ -113,6 +126,31 @@ impl Provenance {
     pub const fn with_page_limit(mut self, limit: u32) -> Self {
         self.page = limit;
         self
+    }
+
+    /// How many entries and tasks one request may show, over all its lists: 20,000 unless this says otherwise. Lists stand in
+    /// lists, so their pages alone do not limit what is answered.
+    #[must_use]
+    pub const fn with_entry_limit(mut self, limit: u32) -> Self {
+        self.most = limit;
+        self
+    }
+
+    /// Counts what is shown.
+    fn show<V, E: From<V>>(&self, found: Vec<V>) -> Result<Vec<E>, Error> {
+        let more = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let before = self.shown.fetch_add(more, Ordering::Relaxed);
+        if before.saturating_add(more) > self.most {
+            let most = self.most;
+            return Err(Error::refused(
+                ErrorCode::BadRequest,
+                "ANSWER_TOO_LONG",
+                format!(
+                    "The limit `entries` is exceeded: one request shows at most {most} entries and tasks."
+                ),
+            ));
+        }
+        self.show(found)
     }
 
     /// How many entries one list may have at most.
@@ -148,7 +186,7 @@ impl Provenance {
             .rows
             .ask(question, |asked| self.load_rows(asked))
             .await?;
-        Ok(entries.into_iter().map(Into::into).collect())
+        self.show(entries)
     }
 
     async fn load_rows(&self, asked: Vec<RowQuestion>) -> Result<Vec<Entries>, Error> {
@@ -156,11 +194,12 @@ impl Provenance {
         let alike = |one: &RowQuestion, other: &RowQuestion| {
             std::ptr::eq(one.table, other.table) && one.ask == other.ask
         };
-        for places in alike_groups(&asked, alike) {
-            let one = &asked[places[0]];
-            let keys = places.iter().map(|at| asked[*at].key.clone()).collect();
-            let query = self.asked(HistoryQuery::of_rows(one.table, keys), &one.ask)?;
-            answers.put(&places, self.reader.entries_of_each(query).await?);
+        for group in alike_groups(&asked, alike, |asked| id_of(&asked.key).to_string()) {
+            let one = group.questions[0];
+            let keys = group.questions.iter().map(|asked| asked.key.clone());
+            let query = HistoryQuery::of_rows(one.table, keys.collect());
+            let query = self.asked(query, &one.ask)?;
+            answers.put(&group, self.reader.entries_of_each(query).await?);
         }
         Ok(answers.0)
     }
@@ -180,16 +219,17 @@ impl Provenance {
             .changes
             .ask(question, |asked| self.load_changes(asked))
             .await?;
-        Ok(entries.into_iter().map(Into::into).collect())
+        self.show(entries)
     }
 
     async fn load_changes(&self, asked: Vec<(TaskId, Ask)>) -> Result<Vec<Entries>, Error> {
         let mut answers = Answers::to(&asked);
-        for places in alike_groups(&asked, |(_, one), (_, other)| one == other) {
-            let tasks = places.iter().map(|at| &asked[*at].0);
+        let alike = |(_, one): &(TaskId, Ask), (_, other): &(TaskId, Ask)| one == other;
+        for group in alike_groups(&asked, alike, |(task, _)| task.to_string()) {
+            let tasks = group.questions.iter().map(|(task, _)| task);
             let query = HistoryQuery::of_tasks(self.reader.tables(), tasks);
-            let query = self.asked(query, &asked[places[0]].1)?;
-            answers.put(&places, self.reader.entries_of_each(query).await?);
+            let query = self.asked(query, &group.questions[0].1)?;
+            answers.put(&group, self.reader.entries_of_each(query).await?);
         }
         Ok(answers.0)
     }
@@ -271,19 +311,18 @@ impl Provenance {
             .children
             .ask(question, |asked| self.load_children(asked))
             .await?;
-        Ok(found.into_iter().map(Into::into).collect())
+        self.show(found)
     }
 
-    async fn load_children(
-        &self,
-        asked: Vec<(TaskId, Option<OffsetPaginationInput>)>,
-    ) -> Result<Vec<Vec<Arc<TaskRecord>>>, Error> {
+    async fn load_children(&self, asked: Vec<Family>) -> Result<Vec<Vec<Arc<TaskRecord>>>, Error> {
         let mut answers = Answers::to(&asked);
-        for places in alike_groups(&asked, |(_, one), (_, other)| one == other) {
-            let (offset, limit) = asked[places[0]].1.unwrap_or_default().checked(self.page)?;
-            let query = TaskQuery::children_of(places.iter().map(|at| &asked[*at].0));
+        let alike = |(_, one): &Family, (_, other): &Family| one == other;
+        for group in alike_groups(&asked, alike, |(task, _)| task.to_string()) {
+            let page = group.questions[0].1.unwrap_or_default();
+            let (offset, limit) = page.checked(self.page)?;
+            let query = TaskQuery::children_of(group.questions.iter().map(|(task, _)| task));
             let query = query.offset(offset).limit(limit);
-            answers.put(&places, self.reader.tasks_of_each(query).await?);
+            answers.put(&group, self.reader.tasks_of_each(query).await?);
         }
         Ok(answers.0)
     }
@@ -464,17 +503,45 @@ const BAD_CURSOR: Error = Error::fixed(
     "This is no cursor: give one that came with an entry, unchanged.",
 );
 
-/// Where the questions stand that are asked in the same way, and so can be one statement.
-fn alike_groups<Q>(asked: &[Q], alike: impl Fn(&Q, &Q) -> bool) -> Vec<Vec<usize>> {
+/// Questions that are asked in the same way, and so can be one statement.
+struct Alike<'q, Q> {
+    /// Each once.
+    questions: Vec<&'q Q>,
+    /// Where the question with that number was asked.
+    places: Vec<(usize, usize)>,
+    numbers: HashMap<String, usize>,
+}
+
+/// Puts questions together that are `alike`; `key` tells them from each other.
+fn alike_groups<Q>(
+    asked: &[Q],
+    alike: impl Fn(&Q, &Q) -> bool,
+    key: impl Fn(&Q) -> String,
+) -> Vec<Alike<'_, Q>> {
     /// SQLite has at most 500 branches in a statement.
     const MOST: usize = 400;
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (at, question) in asked.iter().enumerate() {
-        let mut open = groups.iter_mut();
-        match open.find(|group| group.len() < MOST && alike(&asked[group[0]], question)) {
-            Some(group) => group.push(at),
-            None => groups.push(vec![at]),
+    let mut groups: Vec<Alike<'_, Q>> = Vec::new();
+    for (place, question) in asked.iter().enumerate() {
+        let key = key(question);
+        let fits = |group: &Alike<'_, Q>| {
+            let has_room = group.questions.len() < MOST || group.numbers.contains_key(&key);
+            has_room && alike(group.questions[0], question)
+        };
+        let at = groups.iter().position(fits).unwrap_or_else(|| {
+            groups.push(Alike {
+                questions: Vec::new(),
+                places: Vec::new(),
+                numbers: HashMap::new(),
+            });
+            groups.len() - 1
+        });
+        let group = &mut groups[at];
+        let next = group.questions.len();
+        let number = *group.numbers.entry(key).or_insert(next);
+        if number == next {
+            group.questions.push(question);
         }
+        group.places.push((place, number));
     }
     groups
 }
@@ -487,9 +554,13 @@ impl<V> Answers<V> {
         Self(asked.iter().map(|_| Vec::new()).collect())
     }
 
-    fn put(&mut self, places: &[usize], found: Vec<Vec<V>>) {
-        for (at, found) in places.iter().zip(found) {
-            self.0[*at] = found.into_iter().map(Arc::new).collect();
+    fn put<Q>(&mut self, group: &Alike<'_, Q>, found: Vec<Vec<V>>) {
+        let found = found.into_iter();
+        let shared: Vec<Vec<Arc<V>>> = found
+            .map(|found| found.into_iter().map(Arc::new).collect())
+            .collect();
+        for (place, number) in &group.places {
+            self.0[*place].clone_from(&shared[*number]);
         }
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use koherent_core::{HistoryEntry, RowKey, TaskId};
+use koherent_core::{FieldValue, HistoryEntry, RowKey, TaskId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
@@ -266,7 +266,11 @@ impl Watch {
     fn matches(&self, entry: &HistoryEntry) -> bool {
         let is_table = |table: &String| table == entry.table;
         // Keys are compared as people write them: `7` and `"7"` are one.
-        let is_key = |key: &RowKey| key.to_string() == entry.key.to_string();
+        let is_key = |key: &RowKey| {
+            let texts =
+                |key: &RowKey| -> Vec<_> { key.values().iter().map(FieldValue::text).collect() };
+            texts(key) == texts(&entry.key)
+        };
         let task = entry.task.as_ref().map(|task| &task.task.task_id);
         self.table.as_ref().is_none_or(is_table)
             && self.key.as_ref().is_none_or(is_key)
