@@ -150,7 +150,7 @@ impl Provenance {
                 ),
             ));
         }
-        self.show(found)
+        Ok(found.into_iter().map(Into::into).collect())
     }
 
     /// How many entries one list may have at most.

@@ -1,5 +1,6 @@
 //! The project's own commands. `cargo xtask test` passes the tests; `cargo xtask ci` is what a change must pass.
 
+mod node;
 mod servers;
 
 use std::process::{Command, ExitCode};
@@ -55,11 +56,13 @@ fn main() -> ExitCode {
 
 fn test() -> Result<()> {
     need("curl", "the tests paste into a shell what the lab prints")?;
+    let client = node::prepare()?.display().to_string();
     let servers = Servers::start(Disk::Forgotten)?;
     let environment: Vec<_> = servers
         .environment
         .iter()
         .map(|(variable, address)| (*variable, &**address))
+        .chain([(NODE, &*client)])
         .collect();
     cargo(
         &["test", "--workspace", "--all-features", "--no-fail-fast"],
@@ -79,6 +82,9 @@ fn test() -> Result<()> {
     cargo(&lab, &environment)
 }
 
+/// Where the tests find the client of another language.
+const NODE: &str = "KOHERENT_TEST_NODE";
+
 fn bench() -> Result<()> {
     cargo(&["bench", "--package", "koherent-core"], &[])?;
     let servers = Servers::start(Disk::Waits)?;
@@ -96,6 +102,8 @@ fn bench() -> Result<()> {
 /// For those who run single tests: `eval` what it prints.
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
 fn servers() -> Result<()> {
+    let client = node::prepare()?;
+    println!("export {NODE}='{}'", client.display());
     let servers = Servers::start(Disk::Forgotten)?;
     for (variable, address) in &servers.environment {
         println!("export {variable}='{address}'");
@@ -162,7 +170,7 @@ fn lint() -> Result<()> {
 }
 
 /// Each feature alone. `koherent-diesel` needs an engine.
-const FEATURES: [(&str, &str); 21] = [
+const FEATURES: [(&str, &str); 23] = [
     ("koherent-core", ""),
     ("koherent-core", "serde"),
     ("koherent-core", "mint"),
@@ -181,8 +189,10 @@ const FEATURES: [(&str, &str); 21] = [
     ("koherent-diesel", "libpq"),
     ("koherent-diesel", "mysql"),
     ("koherent-juniper", "sqlite"),
+    ("koherent-juniper", "sqlite,socket"),
     ("koherent-juniper", "postgres"),
     ("koherent-juniper", "mysql"),
+    ("koherent-rest", "koherent-diesel/sqlite"),
     ("lab", "postgres"),
 ];
 

@@ -226,7 +226,7 @@ fn unprivileged() -> Result<(u32, u32)> {
 }
 
 /// Finds a server's program; installs it where that is allowed.
-fn program(name: &str, package: &str) -> Result<PathBuf> {
+pub(crate) fn program(name: &str, package: &str) -> Result<PathBuf> {
     if let Some(path) = find(name) {
         return Ok(path);
     }

@@ -48,9 +48,11 @@ pub fn app(trust: Trust, database: Database) -> Result<Router> {
         limits,
         metrics: metrics::recorder()?,
     };
+    let histories = app.database.histories.clone();
     let signed_in = PrincipalLayer::new(trust.access).with_presence(Presence::Required);
     Ok(Router::new()
         .route("/graphql", post(graphql))
+        .merge(koherent_rest::router(histories)) // GET /activity: the same histories without GraphQL
         .route_layer(ProvenanceLayer::new(trust.provenance)) // second: under which task
         .route_layer(signed_in) // first: who is calling
         .route("/graphql", get(socket::upgrade)) // outside of the layers: it signs in by itself

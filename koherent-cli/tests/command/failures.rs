@@ -61,7 +61,7 @@ fn failures_are_one_line_with_what_to_do() {
         }
         assert_eq!(
             database.koherent(&["setup", "--dry-run"]).ok(),
-            "would run the migrations 20261120000000, 20261120000001\n"
+            "would run the migrations 20261120000000, 20261120000001, 20261120000002\n"
         );
         let database = Database::new(engine);
         assert_eq!(

@@ -1,0 +1,232 @@
+//! What is answered: entries, activities and changes, as JSON.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use koherent_core::{ChangeKind, FieldChange, FieldValue, HistoryEntry, RowKey, TaskRecord};
+use koherent_diesel::{Cursor, ResourceChange};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A value in its typed form: numbers are numbers, text is text, bytes are base64.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = Object)]
+pub struct Value(serde_json::Value);
+
+impl Value {
+    /// Text without quotes, everything else as JSON.
+    pub(crate) fn text(&self) -> String {
+        FieldValue::from_json(self.0.clone()).text()
+    }
+}
+
+impl From<FieldValue> for Value {
+    fn from(value: FieldValue) -> Self {
+        Self(value.json().clone())
+    }
+}
+
+/// A page of what was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// What to give as `after` for the next page; null where there is none.
+    pub next: Option<String>,
+}
+
+/// One entry of a row's history.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The entry's number in the history of its table.
+    pub id: i64,
+    /// Its place in a list, for `after`.
+    pub cursor: String,
+    /// The table of the row.
+    pub table: &'static str,
+    /// The values of the row's key.
+    pub key: Vec<Value>,
+    /// `create`, `update` or `delete`.
+    pub kind: &'static str,
+    /// When.
+    pub date: DateTime<Utc>,
+    /// Who (`sub`).
+    pub user: Option<String>,
+    /// Through which OAuth client.
+    pub client: Option<String>,
+    /// For which organization.
+    pub organization: Option<String>,
+    /// Under which verified task.
+    pub task: Option<Task>,
+    /// Why, where a reason was given.
+    pub reason: Option<String>,
+    /// Groups the entries of one transaction.
+    pub transaction: String,
+    /// The fields that changed.
+    pub changes: Vec<Change>,
+}
+
+/// A change of one field.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Change {
+    /// The column's name in the database.
+    pub field: &'static str,
+    /// The value before.
+    pub old: Option<Value>,
+    /// The value after.
+    pub new: Option<Value>,
+    /// Of which entry, where changes come one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
+    pub entry: Option<Box<Entry>>,
+}
+
+/// A run of work, as its provenance token attested it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Task {
+    /// This run of work.
+    pub task_id: String,
+    /// The task that caused it.
+    pub parent_task_id: Option<String>,
+    /// The task at the root of the causal tree.
+    pub root_task_id: String,
+    /// The human at that root.
+    pub assigner: String,
+    /// The immediate causer.
+    pub caller: String,
+    /// The agent that executes it.
+    pub agent: String,
+    /// The agent's OAuth client.
+    pub agent_client_id: String,
+    /// Who attests it.
+    pub issuer: String,
+}
+
+/// An entry as an activity.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Activity {
+    /// When.
+    pub published: DateTime<Utc>,
+    /// Who.
+    pub actor: Option<String>,
+    /// `create`, `update` or `delete`.
+    pub verb: &'static str,
+    /// The table of the row.
+    pub table: &'static str,
+    /// The values of the row's key.
+    pub key: Vec<Value>,
+    /// Under which task.
+    pub task: Option<String>,
+    /// Fields that had no value before.
+    pub added_fields: BTreeMap<&'static str, Value>,
+    /// Fields that have no value any more.
+    pub removed_fields: BTreeMap<&'static str, Value>,
+    /// Fields with another value than before: the old one and the new one.
+    pub changed_fields: BTreeMap<&'static str, Vec<Value>>,
+}
+
+fn key(key: &RowKey) -> Vec<Value> {
+    key.values().iter().cloned().map(Value::from).collect()
+}
+
+const fn verb(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Create => "create",
+        ChangeKind::Update => "update",
+        ChangeKind::Delete => "delete",
+    }
+}
+
+impl From<&HistoryEntry> for Entry {
+    fn from(entry: &HistoryEntry) -> Self {
+        let mut own = Self::without_changes(entry);
+        own.changes = entry.changes.iter().map(Change::from).collect();
+        own
+    }
+}
+
+impl Entry {
+    fn without_changes(entry: &HistoryEntry) -> Self {
+        Self {
+            id: entry.id,
+            cursor: Cursor::of(entry).to_string(),
+            table: entry.table,
+            key: key(&entry.key),
+            kind: verb(entry.kind),
+            date: entry.date,
+            user: entry.user.as_ref().map(ToString::to_string),
+            client: entry.client.as_ref().map(ToString::to_string),
+            organization: entry.organization.as_ref().map(ToString::to_string),
+            task: entry.task.as_deref().map(Task::from),
+            reason: entry.reason.clone(),
+            transaction: entry.transaction.hyphenated().to_string(),
+            changes: Vec::new(),
+        }
+    }
+}
+
+impl From<&FieldChange> for Change {
+    fn from(change: &FieldChange) -> Self {
+        Self {
+            field: change.field,
+            old: change.old.clone().map(Value::from),
+            new: change.new.clone().map(Value::from),
+            entry: None,
+        }
+    }
+}
+
+impl From<&ResourceChange> for Change {
+    fn from(change: &ResourceChange) -> Self {
+        Self {
+            entry: Some(Box::new(Entry::without_changes(&change.entry))),
+            ..Self::from(&change.change)
+        }
+    }
+}
+
+impl From<&TaskRecord> for Task {
+    fn from(TaskRecord { task, .. }: &TaskRecord) -> Self {
+        Self {
+            task_id: task.task_id.to_string(),
+            parent_task_id: task.parent_task_id.as_ref().map(ToString::to_string),
+            root_task_id: task.root_task_id.to_string(),
+            assigner: task.assigner.to_string(),
+            caller: task.caller.to_string(),
+            agent: task.agent.to_string(),
+            agent_client_id: task.agent_client_id.to_string(),
+            issuer: task.issuer.to_string(),
+        }
+    }
+}
+
+impl From<&HistoryEntry> for Activity {
+    fn from(entry: &HistoryEntry) -> Self {
+        let activity = koherent_core::Activity::from(entry);
+        let values = |fields: BTreeMap<&'static str, FieldValue>| {
+            let fields = fields.into_iter();
+            fields.map(|(field, value)| (field, value.into())).collect()
+        };
+        let (table, row) = activity.object;
+        let changed = activity.changed_fields.into_iter();
+        Self {
+            published: activity.published,
+            actor: activity.actor.map(|actor| actor.to_string()),
+            verb: activity.verb,
+            table,
+            key: key(&row),
+            task: activity.task.map(|task| task.to_string()),
+            added_fields: values(activity.added_fields),
+            removed_fields: values(activity.removed_fields),
+            changed_fields: changed
+                .map(|(field, (old, new))| (field, vec![old.into(), new.into()]))
+                .collect(),
+        }
+    }
+}

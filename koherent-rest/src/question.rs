@@ -1,0 +1,291 @@
+//! What is asked: the parameters of `GET /activity`.
+
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use http::header::ACCEPT;
+use koherent_core::{ChangeKind, ErrorCode, RowKey};
+use koherent_diesel::{ChangeColumn, HistoryFilter, HistoryOrder, HistoryReader, TrackedTable};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::problem::Problem;
+
+/// The parameters of `GET /activity`. Each of the lists can be given several times, for alternatives.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+#[non_exhaustive]
+pub struct Question {
+    /// Of this table.
+    pub table: Vec<String>,
+    /// Of the row with this key. A key of several columns is a JSON array of texts.
+    pub key: Vec<String>,
+    /// In which this field changed.
+    pub field: Vec<String>,
+    /// Made by the principal with this `sub`.
+    pub user: Vec<String>,
+    /// Made through this OAuth client.
+    pub client: Vec<String>,
+    /// Made for this organization.
+    pub organization: Vec<String>,
+    /// Of this kind.
+    pub kind: Vec<Kind>,
+    /// Made under this task.
+    pub task: Vec<String>,
+    /// Made under this task, or one that it caused, directly or through others.
+    pub task_tree: Vec<String>,
+    /// Made under a task of the causal tree with this root.
+    pub root_task: Vec<String>,
+    /// Made under a task that an agent with this OAuth client executed.
+    pub agent_client: Vec<String>,
+    /// Made under a task that this issuer attested.
+    pub issuer: Vec<String>,
+    /// Made in this transaction.
+    pub transaction: Vec<String>,
+    /// Made for this reason, in these words.
+    pub reason: Vec<String>,
+    /// Made at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Made before this time.
+    pub before: Option<DateTime<Utc>>,
+    /// How many at most: 50 as JSON unless this says otherwise, and no more than 200; as JSON lines and CSV, all.
+    pub limit: Option<u32>,
+    /// How many to leave out.
+    pub offset: Option<u32>,
+    /// What comes behind the entry with this cursor.
+    pub after: Option<String>,
+    /// In which order.
+    pub order: Order,
+    /// In which form.
+    pub form: Form,
+    /// By what changes are sorted.
+    pub sort: Sort,
+    /// As what it is written; without it, `Accept` says it.
+    pub format: Option<Format>,
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$choice_doc:meta])* $choice:ident),+ $(,)? })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, ToSchema)]
+            #[serde(rename_all = "lowercase")]
+            #[non_exhaustive]
+            pub enum $name {
+                $($(#[$choice_doc])* $choice,)+
+            }
+        )+
+    };
+}
+
+choices! {
+    /// In which order entries come.
+    Order {
+        /// The newest first.
+        #[default]
+        Newest,
+        /// The oldest first.
+        Oldest,
+    }
+    /// In which form they come.
+    Form {
+        /// Entries, with their changes.
+        #[default]
+        Entries,
+        /// Activities: actor, verb, object, and the fields that came, went and changed.
+        Activity,
+        /// Changes of fields, one by one.
+        Changes,
+    }
+    /// By what changes are sorted.
+    Sort {
+        /// When.
+        #[default]
+        Date,
+        /// By whom.
+        User,
+        /// The field's name.
+        Field,
+        /// The row's key.
+        Key,
+    }
+    /// As what they are written.
+    Format {
+        /// One page, as one JSON document.
+        #[default]
+        Json,
+        /// All, one JSON document per line.
+        Jsonl,
+        /// All, as CSV (RFC 4180).
+        Csv,
+    }
+    /// What happened to the row.
+    Kind {
+        /// It came to be.
+        #[default]
+        Create,
+        /// At least one audited field changed.
+        Update,
+        /// It is gone.
+        Delete,
+    }
+}
+
+/// The most entries of one page.
+const MOST: u32 = 200;
+
+/// How many entries a page has, unless it is said.
+const PAGE: u32 = 50;
+
+impl Question {
+    /// Reads the parameters of a URL.
+    pub(crate) fn read(query: &str, headers: &HeaderMap) -> Result<Self, Problem> {
+        let parameters = serde_html_form::Deserializer::from_bytes(query.as_bytes());
+        let question = serde_path_to_error::deserialize(parameters);
+        let mut question: Self = question.map_err(|error| {
+            let text = format!(
+                "The parameter `{}` cannot be read: {}.",
+                error.path(),
+                error.inner()
+            );
+            Problem::new(ErrorCode::BadRequest, "PARAMETER_INVALID", text)
+        })?;
+        if question.format.is_none() {
+            question.format = accepted(headers);
+        }
+        if question.format() == Format::Json && question.limit.is_some_and(|limit| limit > MOST) {
+            let text = format!(
+                "Ask for at most {MOST} entries at once, or for `format=jsonl` or `format=csv`."
+            );
+            return Err(Problem::new(ErrorCode::BadRequest, "PAGE_INVALID", text));
+        }
+        Ok(question)
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format.unwrap_or_default()
+    }
+
+    /// How many entries a page has.
+    pub(crate) fn page(&self) -> u32 {
+        self.limit.unwrap_or(PAGE).min(MOST)
+    }
+
+    pub(crate) const fn order(&self) -> HistoryOrder {
+        match self.order {
+            Order::Newest => HistoryOrder::NewestFirst,
+            Order::Oldest => HistoryOrder::OldestFirst,
+        }
+    }
+
+    pub(crate) const fn column(&self) -> ChangeColumn {
+        match self.sort {
+            Sort::Date => ChangeColumn::Date,
+            Sort::User => ChangeColumn::User,
+            Sort::Field => ChangeColumn::Field,
+            Sort::Key => ChangeColumn::Key,
+        }
+    }
+
+    /// The tables that are meant: all that the reader reads, unless they are named.
+    pub(crate) fn tables(
+        &self,
+        reader: &HistoryReader,
+    ) -> Result<Vec<&'static TrackedTable>, Problem> {
+        if self.table.is_empty() {
+            return Ok(reader.tables().collect());
+        }
+        let known = |name: &String| {
+            reader.table(name).ok_or_else(|| {
+                let names: Vec<_> = reader.tables().map(TrackedTable::name).collect();
+                let text = format!("There is no such table. There are: {}.", names.join(", "));
+                Problem::new(ErrorCode::BadRequest, "TABLE_UNKNOWN", text)
+            })
+        };
+        self.table.iter().map(known).collect()
+    }
+
+    /// Which entries are meant.
+    pub(crate) fn filter(&self) -> Result<HistoryFilter, Problem> {
+        let mut filter = HistoryFilter::new();
+        for key in &self.key {
+            filter = filter.key(key_of(key));
+        }
+        for field in &self.field {
+            filter = filter.field(field);
+        }
+        for user in &self.user {
+            filter = filter.user(user.as_str());
+        }
+        for client in &self.client {
+            filter = filter.client(client.as_str());
+        }
+        for organization in &self.organization {
+            filter = filter.organization(organization.as_str());
+        }
+        for kind in &self.kind {
+            filter = filter.kind(match kind {
+                Kind::Create => ChangeKind::Create,
+                Kind::Update => ChangeKind::Update,
+                Kind::Delete => ChangeKind::Delete,
+            });
+        }
+        for task in &self.task {
+            filter = filter.task(task.as_str());
+        }
+        for task in &self.task_tree {
+            filter = filter.task_tree(task.as_str());
+        }
+        for task in &self.root_task {
+            filter = filter.root_task(task.as_str());
+        }
+        for client in &self.agent_client {
+            filter = filter.agent_client(client.as_str());
+        }
+        for issuer in &self.issuer {
+            filter = filter.issuer(issuer.as_str());
+        }
+        for transaction in &self.transaction {
+            let transaction = transaction.parse().map_err(|_| {
+                const TEXT: &str =
+                    "The transaction is no UUID: give one that came with an entry, unchanged.";
+                Problem::new(ErrorCode::BadRequest, "PARAMETER_INVALID", TEXT)
+            })?;
+            filter = filter.transaction(transaction);
+        }
+        for reason in &self.reason {
+            filter = filter.reason(reason);
+        }
+        if let Some(date) = self.since {
+            filter = filter.since(date);
+        }
+        if let Some(date) = self.before {
+            filter = filter.before(date);
+        }
+        Ok(filter)
+    }
+}
+
+/// A key as clients give it.
+fn key_of(text: &str) -> RowKey {
+    if text.starts_with('[')
+        && let Ok(texts) = serde_json::from_str::<Vec<String>>(text)
+    {
+        return RowKey::from_texts(texts);
+    }
+    RowKey::from_texts([text])
+}
+
+/// What `Accept` asks for, if it names one of the formats.
+fn accepted(headers: &HeaderMap) -> Option<Format> {
+    let accept = headers.get(ACCEPT)?.to_str().ok()?;
+    let kinds = accept
+        .split(',')
+        .map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    kinds.into_iter().find_map(|kind| match kind {
+        "application/json" | "*/*" => Some(Format::Json),
+        "application/x-ndjson" | "application/jsonl" => Some(Format::Jsonl),
+        "text/csv" => Some(Format::Csv),
+        _ => None,
+    })
+}
