@@ -75,12 +75,14 @@ impl<DB> Script<DB> {
 
     /// The text alone, with `?` for values: what tells one statement from another.
     pub(crate) fn shape(&self) -> String {
-        let pieces = self.pieces.iter();
-        let text = |piece| match piece {
-            &Piece::Sql(ref sql) => sql.as_str(),
-            Piece::Bind(_) => "?",
-        };
-        pieces.map(text).collect()
+        let mut shape = String::new();
+        for piece in &self.pieces {
+            shape.push_str(match piece {
+                Piece::Sql(sql) => sql,
+                Piece::Bind(_) => "?",
+            });
+        }
+        shape
     }
 }
 

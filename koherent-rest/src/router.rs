@@ -63,9 +63,12 @@ where
         .route("/activity/openapi.json", get(async || Json(openapi())))
 }
 
+/// What whoever asks may see.
+type Rule = dyn Fn(&Parts) -> Result<HistoryScope, Problem> + Send + Sync;
+
 struct Served {
     reader: HistoryReader,
-    scope: Box<dyn Fn(&Parts) -> Result<HistoryScope, Problem> + Send + Sync>,
+    scope: Box<Rule>,
 }
 
 /// Who changed what.

@@ -179,7 +179,7 @@ fn tables_in(text: &str, quote: char) -> Result<Vec<&'static TrackedTable>, Stri
             }
         };
         let is_history = |known: &&TrackedTable| known.history.table == table;
-        if aliases.contains(&table.as_str()) || audited.iter().any(|known| is_history(known)) {
+        if aliases.contains(&table.as_str()) || audited.iter().any(is_history) {
             continue;
         }
         let Some(tracked) = find(table) else {

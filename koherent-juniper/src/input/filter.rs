@@ -189,7 +189,6 @@ pub struct TaskFilter {
 
 impl TaskFilter {
     /// What it means.
-    #[must_use]
     pub fn meant(&self) -> koherent_diesel::TaskFilter {
         let mut filter = koherent_diesel::TaskFilter::new();
         let text = |id: &ID| id.to_string();

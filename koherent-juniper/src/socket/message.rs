@@ -92,7 +92,7 @@ pub(super) fn pong() -> Value {
     json!({ "type": "pong" })
 }
 
-pub(super) fn next(id: &str, payload: Value) -> Value {
+pub(super) fn next(id: &str, payload: &Value) -> Value {
     json!({ "id": id, "type": "next", "payload": payload })
 }
 

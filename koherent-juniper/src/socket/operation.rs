@@ -103,7 +103,7 @@ where
             if operation.kind != OperationType::Subscription {
                 let response = request.execute(&self.schema, &context).await;
                 let json = serde_json::to_value(&response);
-                say(message::next(id, json.unwrap_or_default())).await;
+                say(message::next(id, &json.unwrap_or_default())).await;
                 return say(message::complete(id)).await;
             }
             let (stream, errors) = match resolve_into_stream(&request, &self.schema, &context).await
@@ -116,11 +116,8 @@ where
                 if let Err(error) = self.service.still_signed_in(session).await {
                     return say(message::error(id, error)).await;
                 }
-                say(message::next(
-                    id,
-                    serde_json::to_value(&event).unwrap_or_default(),
-                ))
-                .await;
+                let event = serde_json::to_value(&event).unwrap_or_default();
+                say(message::next(id, &event)).await;
             }
             say(message::complete(id)).await;
         })

@@ -268,7 +268,8 @@ async fn pages_are_the_whole_in_its_order() {
         .await
         .unwrap();
     let both = || feed([samples::table::tracked(), measurements::table::tracked()]);
-    let queries: [(&str, Box<dyn Fn() -> HistoryQuery>); 5] = [
+    type Asked = Box<dyn Fn() -> HistoryQuery>;
+    let queries: [(&str, Asked); 5] = [
         ("table", Box::new(|| history(samples::table))),
         ("feed", Box::new(both)),
         ("row", Box::new(|| entries_of(samples::table, 1))),

@@ -81,7 +81,7 @@ async fn past_is_what_a_snapshot_taken_then_shows() {
                 <measurements::table as koherent_diesel::Audited>::tracked(),
             ]);
             let newest = both.limit(1).load(world.reader()).await.unwrap();
-            let Some(newest) = newest.iter().next() else {
+            let Some(newest) = newest.into_iter().next() else {
                 continue;
             };
             pictures.push((newest.date, picture(world.reader()).await));
