@@ -52,7 +52,7 @@ pub struct Blame {
     pub entry: Option<HistoryEntry>,
 }
 
-/// Where the values of a row come from, about to be loaded: [`blame`].
+/// Where the values of a row come from, about to be loaded: [`blame()`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read until it is loaded"]
 pub struct BlameQuery {

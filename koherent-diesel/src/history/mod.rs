@@ -3,11 +3,11 @@
 //! | question | answer |
 //! | --- | --- |
 //! | what happened to this row? | [`entries_of`] |
-//! | what happened in this table, in all of them? | [`history`], [`feed`] |
+//! | what happened in this table, in all of them? | [`history()`], [`feed`] |
 //! | what did this task do, and those that it caused? | [`feed`] with [`HistoryFilter::task_tree`] |
 //! | which rows did it touch? | [`changed`], in any query of Diesel's |
 //! | what was it like then? | [`as_of`] |
-//! | where does each value come from? | [`blame`] |
+//! | where does each value come from? | [`blame()`] |
 //! | which fields changed? | [`resource_changes`], [`Activity`](koherent_core::Activity) |
 //!
 //! What is asked is a [`HistoryQuery`]: a value that knows nothing of engines and connections, so that an API can put one

@@ -114,7 +114,7 @@ pub fn feed(tables: impl IntoIterator<Item = &'static TrackedTable>) -> HistoryQ
 
 /// What is asked of histories: of which tables or rows, which entries, how many, in which order.
 ///
-/// It is a plain value that knows no engine. [`entries_of`], [`entries_of_each`], [`history`] and [`feed`] make one.
+/// It is a plain value that knows no engine. [`entries_of`], [`entries_of_each`], [`history()`] and [`feed`] make one.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read until it is loaded"]
 pub struct HistoryQuery {

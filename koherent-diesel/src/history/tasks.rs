@@ -178,7 +178,7 @@ impl TaskFilter {
     }
 }
 
-/// What is asked of the tasks: which, how many, in which order. [`tasks`] makes one.
+/// What is asked of the tasks: which, how many, in which order. [`tasks()`] makes one.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read until it is loaded"]
 pub struct TaskQuery {
