@@ -1,7 +1,7 @@
 //! A client that is not ours: graphql-ws, from its registry.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -25,6 +25,7 @@ pub(crate) fn prepare() -> Result<PathBuf> {
     let status = Command::new(npm)
         .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(&folder)
+        .stdout(Stdio::null())
         .status()
         .context("cannot run npm")?;
     if !status.success() {

@@ -22,6 +22,8 @@ pub const SKIPS_UNCHANGED_UPSERTS: bool = false;
 pub const COLLIDES: bool = true;
 /// How many writes clients make, how many requests are cancelled, how many sequences are tried.
 pub const CLIENT_WRITES: u32 = 100000;
+/// How many filters are asked for by somebody who may see some entries alone.
+pub const SCOPED_FILTERS: usize = 10_000;
 /// How often a request is woken, at most, before it is cancelled: about as often as it takes to the end.
 pub const POLLS: u32 = 16;
 pub const CANCELLATIONS: u32 = 10000;

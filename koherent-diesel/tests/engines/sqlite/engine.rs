@@ -24,6 +24,8 @@ pub const SKIPS_UNCHANGED_UPSERTS: bool = true;
 pub const COLLIDES: bool = false;
 /// How many writes clients make, how many requests are cancelled, how many sequences are tried.
 pub const CLIENT_WRITES: u32 = 100_000;
+/// How many filters are asked for by somebody who may see some entries alone.
+pub const SCOPED_FILTERS: usize = 100_000;
 /// How often a request is woken, at most, before it is cancelled: about as often as it takes to the end.
 pub const POLLS: u32 = 9;
 pub const CANCELLATIONS: u32 = 10_000;

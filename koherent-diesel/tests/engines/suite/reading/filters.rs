@@ -11,6 +11,7 @@ use koherent_diesel::{
 };
 use uuid::Uuid;
 
+use super::super::super::engine::SCOPED_FILTERS;
 use super::{World, id_of};
 use crate::tables::*;
 
@@ -588,4 +589,76 @@ async fn links_are_paged_like_everything_else() {
         .await
         .unwrap();
     assert_eq!(links.len(), 2);
+}
+
+/// Whatever somebody of one organization asks, the answer is what it would be if there were no other: the same rows on the same
+/// pages, the same tasks, behind any place, the same refusals.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scoped_readers_see_nothing_of_others() {
+    let mut random = fastrand::Rng::with_seed(13);
+    let mut world = World::grown(60, &mut random).await;
+    let everything = world.everything().await;
+    let mut newest_first = everything.clone();
+    newest_first.reverse();
+    let is_own = |entry: &&HistoryEntry| {
+        let own = entry.organization.as_ref();
+        own.is_some_and(|organization| *organization == "bio")
+    };
+    let others = everything.iter().filter(|entry| !is_own(entry)).count();
+    assert!(others > 10, "{others}");
+    let scope = HistoryFilter::new().within(&HistoryScope::organization("bio"));
+    let conn = world.reader();
+    let mut found_some = 0;
+    for asked in 0..SCOPED_FILTERS {
+        let (says, filter) = random_filter(&mut random, &everything);
+        let mut query = history(samples::table)
+            .filter(filter.clone())
+            .filter(scope.clone());
+        let mut expected: Vec<_> = newest_first
+            .iter()
+            .filter(is_own)
+            .filter(|entry| matches(&says, entry))
+            .collect();
+        if random.bool() {
+            // Any place, also that of an entry that is not theirs.
+            let place = &everything[random.usize(..everything.len())];
+            query = query.after(Cursor::of(place));
+            expected.retain(|entry| (entry.date, entry.id) < (place.date, place.id));
+        }
+        let limit = random.u32(1..6);
+        if random.bool() {
+            query = query.limit(limit);
+            expected.truncate(limit as usize);
+        }
+        let found = query.load(conn).await.unwrap();
+        assert!(found.iter().collect::<Vec<_>>() == expected, "{says:?}");
+        found_some += usize::from(!found.is_empty());
+        if asked % 50 == 0 {
+            use diesel_async::RunQueryDsl as _;
+            let own = filter.within(&HistoryScope::organization("bio"));
+            let query = samples::table
+                .filter(changed(samples::table, own))
+                .select(samples::id);
+            let here: BTreeSet<i64> = query.load(conn).await.unwrap().into_iter().collect();
+            let mut matching = newest_first
+                .iter()
+                .filter(is_own)
+                .filter(|entry| matches(&says, entry));
+            assert!(
+                here.iter()
+                    .all(|id| matching.clone().any(|entry| id_of(entry) == *id)),
+                "{says:?}"
+            );
+            assert!(matching.next().is_some() || here.is_empty(), "{says:?}");
+        }
+    }
+    assert!(found_some > SCOPED_FILTERS / 20, "{found_some}");
+    let own = TaskFilter::new().within(&HistoryScope::organization("bio"));
+    let own = tasks().filter(own).load(conn).await.unwrap();
+    assert!(own.iter().all(|task| {
+        task.organization
+            .as_ref()
+            .is_some_and(|organization| *organization == "bio")
+    }));
+    assert!(!own.is_empty());
 }
