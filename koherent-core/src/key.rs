@@ -49,6 +49,41 @@ impl RowKey {
         Self(texts.into_iter().map(value).collect())
     }
 
+    /// The key as one text, for clients: the value itself, or several as a JSON array of texts. [`from_text`](Self::from_text)
+    /// takes it back.
+    ///
+    /// ```
+    /// use koherent_core::RowKey;
+    /// assert_eq!(RowKey::from(7).to_text(), "7");
+    /// assert_eq!(RowKey::from(("attic", 3)).to_text(), r#"["attic","3"]"#);
+    /// ```
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let texts: Vec<_> = self.0.iter().map(FieldValue::text).collect();
+        match &texts[..] {
+            // What looks like several values must not be read as several.
+            [one] if !one.starts_with('[') => one.clone(),
+            _ => Value::from(texts).to_string(),
+        }
+    }
+
+    /// A key as a client gives it: one value, or a JSON array of them.
+    ///
+    /// ```
+    /// use koherent_core::RowKey;
+    /// assert_eq!(RowKey::from_text("7"), RowKey::from_texts(["7"]));
+    /// assert_eq!(RowKey::from_text(r#"["attic", 3]"#).to_string(), "attic, 3");
+    /// ```
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        if text.starts_with('[')
+            && let Ok(values) = serde_json::from_str::<Vec<Value>>(text)
+        {
+            return Self(values.into_iter().map(FieldValue::from_json).collect());
+        }
+        Self::from_texts([text])
+    }
+
     /// The values of its columns.
     #[must_use]
     pub fn values(&self) -> &[FieldValue] {
@@ -133,5 +168,14 @@ mod tests {
         );
         assert_eq!(key.values()[0].json(), &serde_json::json!(7));
         assert_eq!(RowKey::from((7,)), RowKey::from(7));
+    }
+
+    #[test]
+    fn clients_can_give_back_what_they_were_shown() {
+        let strange = [r#"["a"]"#, "[", "", "a, b", "\"", "[1]"];
+        let keys = strange.map(RowKey::from).into_iter();
+        for key in keys.chain([RowKey::from(("[", "b")), RowKey::from(("", ""))]) {
+            assert_eq!(RowKey::from_text(&key.to_text()), key, "{}", key.to_text());
+        }
     }
 }

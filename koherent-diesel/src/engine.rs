@@ -36,6 +36,14 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     #[doc(hidden)]
     const LATERAL: bool = false;
 
+    /// How many groups one statement asks for, where each is a branch of it: SQLite takes 500 branches.
+    #[doc(hidden)]
+    const GROUPS: usize = 400;
+
+    /// Whether it has whole numbers that no `i64` holds.
+    #[doc(hidden)]
+    const UNSIGNED: bool = false;
+
     /// What stands around a date that is compared with those of entries.
     #[doc(hidden)]
     const DATE: (&'static str, &'static str) = ("", "");
@@ -107,7 +115,9 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
 
     /// A value as text that the database takes for it.
     #[doc(hidden)]
-    fn bind_text(value: Bind) -> String;
+    fn bind_text(value: Bind) -> String {
+        value.into_text()
+    }
 
     /// Writes a column of Koherent's own, as text.
     #[doc(hidden)]
@@ -124,9 +134,13 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
         sql.text(text);
     }
 
-    /// Writes a value as the column takes it.
+    /// Writes a value as the column takes it. Where columns make of a text what they hold, that is the value itself.
     #[doc(hidden)]
-    fn push_given(sql: &mut Script<Self>, table: Name, column: &str, kind: ValueKind, given: Given);
+    fn push_given(sql: &mut Script<Self>, _: Name, _: &str, _: ValueKind, given: Given) {
+        if let Given::Value(bind) = given {
+            sql.bind(bind);
+        }
+    }
 
     /// Writes that a kept column of the entry `h` differs from that of the entry `b`.
     #[doc(hidden)]

@@ -124,6 +124,20 @@ pub enum Error {
         /// What was asked for.
         field: String,
     },
+    /// A cursor is of another table than the rows whose entries are asked for.
+    #[error(
+        "the cursor is of an entry of `{table}`, and the rows are not: give one that came with these entries"
+    )]
+    ForeignCursor {
+        /// The table of the cursor.
+        table: String,
+    },
+    /// Histories took longer to read than the reader allows.
+    #[error("histories took longer to read than {} ms: ask for less", limit.as_millis())]
+    TimedOut {
+        /// How long it may take.
+        limit: std::time::Duration,
+    },
     /// Entries may have been missed by who watches them: watch again, after the last one that came.
     #[error("entries may have been missed: watch again, after the last one that came")]
     Interrupted,
@@ -161,10 +175,10 @@ impl Error {
     /// What the client should do.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
-        if self.is_busy() {
+        if self.is_busy() || self.is_timeout() {
             return ErrorCode::Unavailable;
         }
-        match self {
+        match self.cause() {
             Self::Diesel(DieselError::NotFound) => ErrorCode::NotFound,
             Self::Diesel(DieselError::DatabaseError(kind, _)) => match kind {
                 DatabaseErrorKind::UniqueViolation
@@ -181,7 +195,9 @@ impl Error {
             },
             Self::Pool(_) | Self::Interrupted => ErrorCode::Unavailable,
             Self::TaskMismatch { .. } | Self::TokenReused => ErrorCode::PermissionDenied,
-            Self::KeyChanged { .. } | Self::UnknownField { .. } => ErrorCode::BadRequest,
+            Self::KeyChanged { .. } | Self::UnknownField { .. } | Self::ForeignCursor { .. } => {
+                ErrorCode::BadRequest
+            }
             Self::GuardRefused { .. } => ErrorCode::Conflict,
             _ => ErrorCode::InternalError,
         }
@@ -194,10 +210,13 @@ impl Error {
     /// ```
     #[must_use]
     pub fn reason(&self) -> &'static str {
+        if self.is_timeout() {
+            return "STATEMENT_TIMEOUT";
+        }
         if self.is_busy() {
             return "DATABASE_BUSY";
         }
-        match self {
+        match self.cause() {
             Self::Diesel(_) => match self.code() {
                 ErrorCode::NotFound => "ROW_NOT_FOUND",
                 ErrorCode::Conflict | ErrorCode::BadRequest => "CONSTRAINT_VIOLATED",
@@ -215,6 +234,8 @@ impl Error {
             Self::TokenReused => "TOKEN_REUSED",
             Self::UnreadableEntry { .. } => "ENTRY_UNREADABLE",
             Self::UnknownField { .. } => "FIELD_UNKNOWN",
+            Self::ForeignCursor { .. } => "CURSOR_INVALID",
+            Self::TimedOut { .. } => "STATEMENT_TIMEOUT",
             Self::Interrupted => "STREAM_INTERRUPTED",
             Self::Unsupported(_) => "UNSUPPORTED",
             Self::Pool(_) => "NO_CONNECTION",
@@ -223,16 +244,46 @@ impl Error {
 }
 
 impl Error {
-    /// Whether the database waited for a lock in vain, or undid everything because others were in the way: it would work
-    /// at another time.
-    fn is_busy(&self) -> bool {
-        let error = match self {
+    /// The error itself, or the one that a condition of Koherent's put into a statement of Diesel's.
+    fn cause(&self) -> &Self {
+        match self {
+            Self::Diesel(DieselError::QueryBuilderError(error)) => {
+                error.downcast_ref().unwrap_or(self)
+            }
+            own => own,
+        }
+    }
+
+    /// What Diesel says of it, if that is where it comes from.
+    const fn diesel(&self) -> Option<&DieselError> {
+        match self {
             Self::Diesel(error)
             | Self::TaskNotWritten(error)
             | Self::GuardNotArmed(error)
             | Self::HistoryNotWritten { source: error, .. }
-            | Self::HistoryNotRead { source: error, .. } => error,
-            _ => return false,
+            | Self::HistoryNotRead { source: error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the database stopped a statement that took too long, or nobody waited for it any longer.
+    fn is_timeout(&self) -> bool {
+        match self.diesel() {
+            Some(DieselError::DatabaseError(DatabaseErrorKind::Unknown, details)) => {
+                let message = details.message();
+                // The words of PostgreSQL, MariaDB and MySQL.
+                message.starts_with("canceling statement due to statement timeout")
+                    || message.starts_with("Query execution was interrupted")
+            }
+            _ => matches!(self, Self::TimedOut { .. }),
+        }
+    }
+
+    /// Whether the database waited for a lock in vain, or undid everything because others were in the way: it would work
+    /// at another time.
+    fn is_busy(&self) -> bool {
+        let Some(error) = self.diesel() else {
+            return false;
         };
         let waited = match error {
             DieselError::DatabaseError(DatabaseErrorKind::Unknown, details) => {

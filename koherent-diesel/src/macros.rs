@@ -180,6 +180,10 @@ macro_rules! audited_table {
 /// The join table is declared with [`audited!`](crate::audited) or [`audited_table!`](crate::audited_table) as well, with
 /// both columns among those that are kept. Each column must have the type of the key that it holds.
 ///
+/// Ends stay where they are: put two others together with a row of its own. (An update that moves an end is shown as an update
+/// at the new end alone.) The history's first index finds the links of the first column of the key; for those of the other
+/// end, add one: `CREATE INDEX ON sample_tags_history (tag_id, history_date)`.
+///
 /// ```
 /// koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } }
 /// koherent_diesel::audited_table! { tags => tags_history (id) { id -> BigInt, label -> Text, } }

@@ -4,12 +4,24 @@
 
 use std::marker::PhantomData;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
+use diesel::backend::Backend;
 use diesel::query_builder::AstPass;
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Binary, HasSqlType, Text};
 
 use crate::engine::Engine;
 use crate::sql::Write;
+
+/// 1000-01-01 00:00:00.
+pub(crate) const FIRST_DATE: DateTime<Utc> =
+    DateTime::from_timestamp_secs(-30_610_224_000).unwrap();
+
+/// 9999-12-31 23:59:59.
+pub(crate) const LAST_DATE: DateTime<Utc> = DateTime::from_timestamp_secs(253_402_300_799).unwrap();
 
 /// A statement that reads, or a part of one.
 #[expect(
@@ -37,6 +49,32 @@ pub enum Bind {
     Text(String),
     Integer(i64),
     Bytes(Vec<u8>),
+}
+
+impl Bind {
+    /// As text; bytes as base64.
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Integer(number) => number.to_string(),
+            Self::Bytes(bytes) => STANDARD.encode(bytes),
+        }
+    }
+}
+
+/// Binds a value in a statement of Diesel's.
+pub(crate) fn bind_any<'b, DB>(value: &'b Bind, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()>
+where
+    DB: Backend + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Binary>,
+    i64: ToSql<BigInt, DB>,
+    str: ToSql<Text, DB>,
+    [u8]: ToSql<Binary, DB>,
+{
+    match value {
+        Bind::Text(text) => out.push_bind_param::<Text, str>(text),
+        Bind::Integer(number) => out.push_bind_param::<BigInt, i64>(number),
+        Bind::Bytes(bytes) => out.push_bind_param::<Binary, [u8]>(bytes),
+    }
 }
 
 impl<DB> Clone for Script<DB> {
@@ -87,9 +125,11 @@ impl<DB> Script<DB> {
 }
 
 impl<DB: Engine> Script<DB> {
-    /// Writes a moment as the engine compares it with dates of entries.
+    /// Writes a moment as the engine compares it with dates of entries. No entry is older than the first year that all engines
+    /// write with four digits, or younger than the last.
     pub(crate) fn date(&mut self, date: DateTime<Utc>) -> &mut Self {
         let (before, after) = DB::DATE;
+        let date = date.clamp(FIRST_DATE, LAST_DATE);
         self.push(before);
         self.text(date.format(DB::DATE_FORMAT).to_string());
         self.push(after)

@@ -5,7 +5,6 @@ pub use koherent_core::{HistoryEntry, TaskRecord};
 pub use koherent_diesel::Blame;
 
 pub use crate::context::cursor_of;
-pub use crate::input::id_of;
 
 /// A text that the attribution of an entry said beside its columns.
 #[must_use]

@@ -17,9 +17,7 @@ use koherent_diesel::{
 
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::input::{
-    HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter, id_of, key_of,
-};
+use crate::input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
 
 /// The histories of one request: what it may see, and what its resolvers ask for together.
 ///
@@ -194,7 +192,7 @@ impl Provenance {
         let alike = |one: &RowQuestion, other: &RowQuestion| {
             std::ptr::eq(one.table, other.table) && one.ask == other.ask
         };
-        for group in alike_groups(&asked, alike, |asked| id_of(&asked.key).to_string()) {
+        for group in alike_groups(&asked, alike, |asked| asked.key.to_text()) {
             let one = group.questions[0];
             let keys = group.questions.iter().map(|asked| asked.key.clone());
             let query = HistoryQuery::of_rows(one.table, keys.collect());
@@ -388,7 +386,7 @@ impl Provenance {
             watch = watch.table(self.table(&table)?.name());
         }
         if let Some(key) = key {
-            watch = watch.key(key_of(&key));
+            watch = watch.key(RowKey::from_text(&key));
         }
         if let Some(task) = task_id {
             watch = watch.task(task.to_string());

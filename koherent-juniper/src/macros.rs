@@ -65,7 +65,7 @@ macro_rules! provenance_types {
 
             /// The key of the row. A key of several columns is a JSON array of texts.
             fn key(&self) -> ::juniper::ID {
-                $crate::__private::id_of(&self.0.key)
+                ::juniper::ID::from(self.0.key.to_text())
             }
 
             /// The place of the entry in a list, for `after`.

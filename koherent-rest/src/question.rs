@@ -209,7 +209,7 @@ impl Question {
     pub(crate) fn filter(&self) -> Result<HistoryFilter, Problem> {
         let mut filter = HistoryFilter::new();
         for key in &self.key {
-            filter = filter.key(key_of(key));
+            filter = filter.key(RowKey::from_text(key));
         }
         for field in &self.field {
             filter = filter.field(field);
@@ -264,16 +264,6 @@ impl Question {
         }
         Ok(filter)
     }
-}
-
-/// A key as clients give it.
-fn key_of(text: &str) -> RowKey {
-    if text.starts_with('[')
-        && let Ok(texts) = serde_json::from_str::<Vec<String>>(text)
-    {
-        return RowKey::from_texts(texts);
-    }
-    RowKey::from_texts([text])
 }
 
 /// What `Accept` asks for, if it names one of the formats.

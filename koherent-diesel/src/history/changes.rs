@@ -106,7 +106,8 @@ impl ResourceChangeQuery {
         self
     }
 
-    /// Loads them, in one statement.
+    /// Loads them, in one statement. A page can be shorter than the limit with more behind it: the database counts values
+    /// as changed that are written in another way, such as JSON with other blanks.
     ///
     /// # Errors
     ///

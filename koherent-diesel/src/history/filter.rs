@@ -11,6 +11,7 @@ use crate::script::Script;
 use crate::sql::Write as _;
 use crate::table::TrackedTable;
 
+use super::period::Period;
 use super::select::{push_field_changed, push_key};
 
 /// Which entries of histories are meant. Everything, unless a method says otherwise.
@@ -37,8 +38,7 @@ pub struct HistoryFilter {
     clients: Vec<ClientId>,
     organizations: Vec<Organization>,
     kinds: Vec<ChangeKind>,
-    since: Option<DateTime<Utc>>,
-    before: Option<DateTime<Utc>>,
+    period: Period,
     pub(super) fields: Vec<String>,
     keys: Vec<RowKey>,
     transactions: Vec<Uuid>,
@@ -108,13 +108,13 @@ impl HistoryFilter {
 
     /// Made at that time or later. Of several, the latest counts.
     pub fn since(mut self, date: DateTime<Utc>) -> Self {
-        self.since = Some(self.since.map_or(date, |since| since.max(date)));
+        self.period.since(date);
         self
     }
 
     /// Made before that time. Of several, the earliest counts.
     pub fn before(mut self, date: DateTime<Utc>) -> Self {
-        self.before = Some(self.before.map_or(date, |before| before.min(date)));
+        self.period.before(date);
         self
     }
 
@@ -184,12 +184,7 @@ impl HistoryFilter {
                 .push(&codes.join("', '"))
                 .push("')");
         }
-        if let Some(since) = self.since {
-            sql.push(" AND h.history_date >= ").date(since);
-        }
-        if let Some(before) = self.before {
-            sql.push(" AND h.history_date < ").date(before);
-        }
+        self.period.push(sql, "history_date");
         push_any(sql, &self.transactions, |sql, transaction| {
             let (before, after) = DB::UUID;
             sql.push("h.history_transaction = ").push(before);
@@ -256,11 +251,28 @@ pub(super) fn push_any<DB: Engine, T>(
 ) {
     // How many there are is part of the text.
     sql.keep &= alternatives.len() < 2;
-    for (at, alternative) in alternatives.iter().enumerate() {
-        sql.push(if at > 0 { " OR " } else { " AND (" });
-        push(sql, alternative);
+    if !alternatives.is_empty() {
+        sql.push(" AND ");
+        push_alternatives(sql, alternatives, &mut push);
     }
-    sql.push(if alternatives.is_empty() { "" } else { ")" });
+}
+
+/// Writes `(one OR other)`, of halves: engines take neither long chains nor deep trees of conditions.
+fn push_alternatives<DB: Engine, T>(
+    sql: &mut Script<DB>,
+    alternatives: &[T],
+    push: &mut impl FnMut(&mut Script<DB>, &T),
+) {
+    sql.push("(");
+    if let [one] = alternatives {
+        push(sql, one);
+    } else {
+        let (some, others) = alternatives.split_at(alternatives.len() / 2);
+        push_alternatives(sql, some, push);
+        sql.push(" OR ");
+        push_alternatives(sql, others, push);
+    }
+    sql.push(")");
 }
 
 /// Writes that a column of Koherent's own has one of these texts, if there are any.
@@ -282,8 +294,11 @@ pub(super) fn push_texts<'t, DB, T>(
 /// Whose entries a reader may see.
 ///
 /// It is a setting of the reader, not of a query: resolvers and handlers that read through a scoped reader cannot forget
-/// it. A scope is about histories; what an
-/// application shows of its own rows is the application's affair.
+/// it.
+///
+/// A scope is about entries. Which rows somebody may see is the application's affair, with [`as_of`](crate::as_of) and
+/// [`deleted`](crate::deleted) as with any other query; and an entry that may be seen says the whole change, the value that
+/// stood there before included, whoever had written it. Rows of two organizations belong into two rows.
 ///
 /// ```
 /// use koherent_diesel::HistoryScope;

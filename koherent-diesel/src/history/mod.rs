@@ -19,6 +19,7 @@ mod filter;
 mod links;
 mod page;
 mod past;
+mod period;
 mod predicate;
 mod query;
 pub(crate) mod read;
@@ -37,4 +38,6 @@ pub use predicate::{Changed, changed};
 #[cfg(any(feature = "deadpool", feature = "bb8"))]
 pub(crate) use query::history_of;
 pub use query::{HistoryQuery, entries_of, entries_of_each, feed, history};
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
+pub(crate) use select::is_same_key;
 pub use tasks::{TaskFilter, TaskQuery, tasks};

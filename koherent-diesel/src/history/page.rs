@@ -8,6 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use koherent_core::HistoryEntry;
 
+use crate::script::{FIRST_DATE, LAST_DATE};
+
 /// In which order entries come: by date, those of one table and moment by id. Of one row, by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[expect(clippy::exhaustive_enums, reason = "there are two directions")]
@@ -51,8 +53,8 @@ impl HistoryOrder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     pub(super) date: DateTime<Utc>,
-    pub(super) id: i64,
-    pub(super) table: String,
+    pub(crate) id: i64,
+    pub(crate) table: String,
 }
 
 impl Cursor {
@@ -82,8 +84,10 @@ impl FromStr for Cursor {
         let read = || {
             let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
             let mut parts = text.splitn(3, '.');
+            let date = DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?;
             Some(Self {
-                date: DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?,
+                // What no entry can have, no cursor has.
+                date: (FIRST_DATE..=LAST_DATE).contains(&date).then_some(date)?,
                 id: parts.next()?.parse().ok()?,
                 table: parts.next()?.to_owned(),
             })

@@ -40,7 +40,8 @@ use crate::table::TrackedTable;
 /// Limits, orders and filters go inside. What is not kept is not known: a query that names a column without history, or a
 /// table without one, is an error, never the present. Rows that are older than their history are unknown before the first
 /// entry (`koherent baseline` writes one). A time before which a transaction wrote, but after which it committed,
-/// already shows what it wrote.
+/// already shows what it wrote. SQL of your own (`diesel::dsl::sql`) is not looked into: tables that it names without quotes
+/// are those of the present.
 pub fn as_of<Q: AsQuery>(query: Q, date: DateTime<Utc>) -> Past<Q::Query> {
     Past::new(query, Moment::At(date))
 }

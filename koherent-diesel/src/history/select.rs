@@ -30,6 +30,28 @@ pub(crate) struct Groups {
     pub(crate) values: Vec<RowKey>,
 }
 
+impl Groups {
+    /// As many at once as one statement asks for. Where there are none, nothing is asked.
+    pub(super) fn parts<DB: Engine>(&self) -> impl Iterator<Item = GroupPart<'_>> {
+        let most = if DB::LATERAL { usize::MAX } else { DB::GROUPS };
+        let parts = self.values.chunks(most).enumerate();
+        parts.map(move |(at, values)| GroupPart {
+            by: self.by,
+            values,
+            first: at.saturating_mul(most),
+        })
+    }
+}
+
+/// Groups that are asked for in one statement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GroupPart<'g> {
+    by: GroupBy,
+    values: &'g [RowKey],
+    /// The number of the first.
+    first: usize,
+}
+
 /// What the entries of a group have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GroupBy {
@@ -54,7 +76,7 @@ pub enum Given {
 /// What is asked of one history.
 pub(super) struct Select<'q> {
     pub(super) table: &'static TrackedTable,
-    pub(super) groups: Option<&'q Groups>,
+    pub(super) groups: Option<GroupPart<'q>>,
     pub(super) filters: &'q [HistoryFilter],
     pub(super) page: &'q Page,
 }
@@ -78,7 +100,7 @@ impl Select<'_> {
             self.push_entries(sql, |_| {});
             return;
         };
-        let columns = self.group_columns(groups);
+        let columns = self.group_columns(groups.by);
         push_groups(sql, self.table.history, &columns, groups, |sql, matches| {
             self.push_entries(sql, |sql| {
                 sql.push(" AND ");
@@ -87,8 +109,8 @@ impl Select<'_> {
         });
     }
 
-    fn group_columns(&self, groups: &Groups) -> Vec<GroupColumn> {
-        match groups.by {
+    fn group_columns(&self, by: GroupBy) -> Vec<GroupColumn> {
+        match by {
             GroupBy::Key => {
                 let columns = self.table.key_columns().into_iter();
                 columns.map(GroupColumn::of).collect()
@@ -127,7 +149,7 @@ impl Select<'_> {
         self.page.by_id
             || matches!(
                 self.groups,
-                Some(Groups {
+                Some(GroupPart {
                     by: GroupBy::Key,
                     ..
                 })
@@ -208,7 +230,7 @@ pub(super) fn push_groups<DB: Engine>(
     sql: &mut Script<DB>,
     table: Name,
     columns: &[GroupColumn],
-    groups: &Groups,
+    groups: GroupPart<'_>,
     one: impl Fn(&mut Script<DB>, &dyn Fn(&mut Script<DB>)),
 ) {
     let push_is = |sql: &mut Script<DB>, column: &GroupColumn, given: Given| {
@@ -241,7 +263,9 @@ pub(super) fn push_groups<DB: Engine>(
     sql.keep &= groups.values.len() < 2;
     for (at, key) in groups.values.iter().enumerate() {
         sql.push(if at > 0 { " UNION ALL " } else { "" });
-        sql.push("SELECT * FROM (SELECT '").push(&at.to_string());
+        let number = groups.first + at;
+        sql.push("SELECT * FROM (SELECT '")
+            .push(&number.to_string());
         sql.push("' AS k_group, ");
         one(sql, &|sql| push_values(sql, columns, key, &push_is));
         sql.push(") AS k").push(&at.to_string());
@@ -257,7 +281,7 @@ fn push_values<DB: Engine>(
 ) {
     let values = key.values().iter().zip(columns);
     let values: Vec<_> = values
-        .filter_map(|(value, column)| bind_of(value, column.kind))
+        .filter_map(|(value, column)| bind_of::<DB>(value, column.kind))
         .collect();
     if key.values().len() != columns.len() || values.len() != columns.len() {
         sql.push("1 = 0");
@@ -273,7 +297,7 @@ fn push_values<DB: Engine>(
 fn texts<DB: Engine>(columns: &[GroupColumn], key: &RowKey) -> serde_json::Value {
     let is_key = key.values().len() == columns.len();
     let text = |(value, column): (&FieldValue, &GroupColumn)| {
-        let bind = bind_of(value, column.kind).filter(|_| is_key)?;
+        let bind = bind_of::<DB>(value, column.kind).filter(|_| is_key)?;
         Some(DB::bind_text(bind))
     };
     key.values().iter().zip(columns).map(text).collect()
@@ -289,7 +313,7 @@ pub(super) fn push_key<DB: Engine>(
 ) {
     let binds = values.iter().zip(columns);
     let binds: Vec<_> = binds
-        .filter_map(|(value, column)| bind_of(value, column.kind))
+        .filter_map(|(value, column)| bind_of::<DB>(value, column.kind))
         .collect();
     if binds.len() != columns.len() || values.len() != columns.len() {
         sql.push("1 = 0");
@@ -306,8 +330,34 @@ pub(super) fn push_key<DB: Engine>(
     }
 }
 
+/// Whether two keys are of one row, however they are written: `7` and `"7"`, say.
+#[cfg(any(feature = "deadpool", feature = "bb8"))]
+pub(crate) fn is_same_key(table: &'static TrackedTable, one: &RowKey, other: &RowKey) -> bool {
+    let binds = |key: &RowKey| -> Vec<_> {
+        let values = key.values().iter().zip(table.key_columns());
+        let bind = |(value, column): (&FieldValue, &TrackedColumn)| canonical(value, column.kind);
+        values
+            .map(|value| match bind(value) {
+                Some(Bind::Text(text)) => match text.parse::<uuid::Uuid>() {
+                    Ok(uuid) => Some(Bind::Text(uuid.to_string())),
+                    Err(_) => Some(Bind::Text(text)),
+                },
+                other => other,
+            })
+            .collect()
+    };
+    one.values().len() == other.values().len() && binds(one) == binds(other)
+}
+
 /// A value of a key as it is bound; `None` where no row can have it.
-fn bind_of(value: &FieldValue, kind: ValueKind) -> Option<Bind> {
+fn bind_of<DB: Engine>(value: &FieldValue, kind: ValueKind) -> Option<Bind> {
+    let bind = canonical(value, kind)?;
+    let is_too_large = kind == ValueKind::Integer && matches!(bind, Bind::Text(_));
+    (DB::UNSIGNED || !is_too_large).then_some(bind)
+}
+
+/// A value of a key in the form in which it is compared.
+fn canonical(value: &FieldValue, kind: ValueKind) -> Option<Bind> {
     if value.json().is_null() {
         return None;
     }
@@ -317,6 +367,10 @@ fn bind_of(value: &FieldValue, kind: ValueKind) -> Option<Bind> {
             Ok(number) => Some(Bind::Integer(number)),
             Err(_) => text.parse::<u64>().is_ok().then_some(Bind::Text(text)),
         },
+        // MariaDB takes the number that a text begins with.
+        ValueKind::Numeric | ValueKind::Float => {
+            text.parse::<f64>().is_ok().then_some(Bind::Text(text))
+        }
         ValueKind::Bool => match text.as_str() {
             "true" | "1" => Some(Bind::Integer(1)),
             "false" | "0" => Some(Bind::Integer(0)),

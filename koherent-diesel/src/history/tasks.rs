@@ -6,8 +6,9 @@ use koherent_core::{ClientId, Issuer, Organization, Subject, TaskId, TaskRecord}
 
 use super::filter::{HistoryScope, push_any, push_texts, push_tree};
 use super::page::{HistoryOrder, Page};
+use super::period::Period;
 use super::read::task_record;
-use super::select::{GroupBy, GroupColumn, Groups, push_groups, push_limit};
+use super::select::{GroupBy, GroupColumn, GroupPart, Groups, push_groups, push_limit};
 use crate::catalog::TASK_TABLE;
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;
@@ -61,8 +62,7 @@ pub struct TaskFilter {
     assigners: Vec<Subject>,
     callers: Vec<Subject>,
     organizations: Vec<Organization>,
-    since: Option<DateTime<Utc>>,
-    before: Option<DateTime<Utc>>,
+    period: Period,
     within: Vec<HistoryScope>,
 }
 
@@ -134,13 +134,13 @@ impl TaskFilter {
 
     /// First seen at that time or later. Of several, the latest counts.
     pub fn since(mut self, date: DateTime<Utc>) -> Self {
-        self.since = Some(self.since.map_or(date, |since| since.max(date)));
+        self.period.since(date);
         self
     }
 
     /// First seen before that time. Of several, the earliest counts.
     pub fn before(mut self, date: DateTime<Utc>) -> Self {
-        self.before = Some(self.before.map_or(date, |before| before.min(date)));
+        self.period.before(date);
         self
     }
 
@@ -169,12 +169,7 @@ impl TaskFilter {
         for scope in &self.within {
             scope.push(sql, "organization");
         }
-        if let Some(since) = self.since {
-            sql.push(" AND h.created_at >= ").date(since);
-        }
-        if let Some(before) = self.before {
-            sql.push(" AND h.created_at < ").date(before);
-        }
+        self.period.push(sql, "created_at");
     }
 }
 
@@ -266,20 +261,20 @@ impl TaskQuery {
         C: Driver,
         R: Send + 'static,
     {
-        let nothing = self
-            .groups
-            .as_ref()
-            .is_some_and(|groups| groups.values.is_empty());
-        let statements = match nothing {
-            true => Vec::new(),
-            false => vec![(self.write(), TASK_TABLE.table)],
+        let statement = |part| (self.write(part), TASK_TABLE.table);
+        let statements = match &self.groups {
+            None => vec![statement(None)],
+            Some(groups) => groups
+                .parts::<C::Backend>()
+                .map(|part| statement(Some(part)))
+                .collect(),
         };
         let work = C::Backend::reads(statements);
         let found = Vec::new();
         connection.run(Ok(work), Tasks { found, finish }, Ours)
     }
 
-    fn write<DB: Engine>(&self) -> Script<DB> {
+    fn write<DB: Engine>(&self, groups: Option<GroupPart<'_>>) -> Script<DB> {
         let mut sql = Script::new();
         let sql_ = &mut sql;
         sql_.push("SELECT p.k_group");
@@ -288,7 +283,7 @@ impl TaskQuery {
             DB::push_own(sql_, "t", column);
         }
         sql_.push(" FROM (");
-        match &self.groups {
+        match groups {
             None => {
                 sql_.push("SELECT '0' AS k_group, ");
                 self.push_page(sql_, &|_| {});

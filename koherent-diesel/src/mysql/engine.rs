@@ -1,7 +1,5 @@
 //! MariaDB and MySQL as an engine: how values, entries and the catalog are read.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::mysql::{Mysql, MysqlQueryBuilder, MysqlType};
@@ -22,12 +20,10 @@ use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::history::read;
-use crate::history::select::Given;
 use crate::positional::Positional;
-use crate::positional::bind_any;
-use crate::script::{Bind, Script};
+use crate::script::{Bind, Script, bind_any};
 use crate::sql::Write as _;
-use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
+use crate::table::{TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
 impl sealed::Sealed for Mysql {}
@@ -65,6 +61,7 @@ impl Positional for Mysql {
 impl Engine for Mysql {
     const NUMBERING: &'static str = "`BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY`";
     const QUOTE: char = '`';
+    const UNSIGNED: bool = true;
     const DATE_FORMAT: &'static str = "%Y-%m-%d %H:%M:%S%.6f";
     const NOW: &'static str = "UTC_TIMESTAMP(6)";
     const CLOSE_SCOPE: &'static str =
@@ -104,14 +101,6 @@ impl Engine for Mysql {
         bind_any(value, out)
     }
 
-    fn bind_text(value: Bind) -> String {
-        match value {
-            Bind::Text(text) => text,
-            Bind::Integer(number) => number.to_string(),
-            Bind::Bytes(bytes) => STANDARD.encode(bytes),
-        }
-    }
-
     fn push_own(sql: &mut Script<Self>, alias: &str, column: &'static str) {
         let is_date = column == "history_date" || column == "created_at";
         sql.push(if is_date { "DATE_FORMAT(" } else { "CAST(" });
@@ -135,12 +124,6 @@ impl Engine for Mysql {
         sql.text(text).push(" AND BINARY ");
         sql.push(alias).push(".").push(column).push(" = BINARY ");
         sql.text(text).push(")");
-    }
-
-    fn push_given(sql: &mut Script<Self>, _: Name, _: &str, _: ValueKind, given: Given) {
-        if let Given::Value(bind) = given {
-            sql.bind(bind);
-        }
     }
 
     fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {

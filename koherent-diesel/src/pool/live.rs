@@ -11,7 +11,7 @@
 //! SQLite writes one transaction at a time, so the order of ids is the order of commits, and what is new is what has a higher
 //! id than the last. On PostgreSQL it is what the transaction announced.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use koherent_core::{FieldValue, HistoryEntry, RowKey, TaskId};
+use koherent_core::{HistoryEntry, RowKey, TaskId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
@@ -27,7 +27,9 @@ use tokio::task::AbortHandle;
 use super::{AuditedPool, HistoryReader, NonBlockingPool};
 use crate::driver::Driver;
 use crate::error::Error;
-use crate::history::{Cursor, HistoryFilter, HistoryOrder, HistoryQuery, feed, history_of};
+use crate::history::{
+    Cursor, HistoryFilter, HistoryOrder, HistoryQuery, feed, history_of, is_same_key,
+};
 use crate::table::TrackedTable;
 
 /// Hands out entries as they are committed. One per process; clones share it, and it ends with the last of them.
@@ -63,7 +65,6 @@ pub struct LiveHistory {
 pub(super) enum Event {
     Entry(Arc<HistoryEntry>),
     /// Something may have been missed.
-    #[cfg(feature = "postgres")]
     Interrupted,
 }
 
@@ -112,10 +113,10 @@ impl LiveHistory {
         let mut commits = pool.remembered.commits();
         Self::pumped(move |events, mut asked, ready| async move {
             // Where nobody watches, nothing is loaded, and what is there when somebody comes is not new.
-            let mut seen = None;
+            let mut announced = None;
             loop {
                 let calls = *asked.borrow_and_update();
-                match bring_up(&reader, &events, &mut seen).await {
+                match bring_up(&reader, &events, &mut announced).await {
                     Ok(()) => drop(ready.send_replace(Some(calls))),
                     Err(error) => tracing::warn!("new entries cannot be read: {error}"),
                 }
@@ -165,7 +166,8 @@ impl LiveHistory {
     ///
     /// Where a watcher is too slow, or the database was gone, the stream ends with [`Error::Interrupted`]: watch again, after
     /// the last entry that came. Of one row nothing is missed then. Over several rows on PostgreSQL, an entry with a lower
-    /// place can be committed later than one with a higher; that one is in its history, but not in the stream.
+    /// place can be committed later than one with a higher; that one is in its history, but not in the stream. And where more
+    /// than 65,536 entries were missed, one that was committed meanwhile can come twice.
     ///
     /// # Errors
     ///
@@ -176,44 +178,164 @@ impl LiveHistory {
         reader: &HistoryReader,
         watch: Watch,
     ) -> Result<BoxStream<'static, Result<Arc<HistoryEntry>, Error>>, Error> {
-        // First the ear, then the eye: what is committed in between comes twice, and is dropped once.
-        let events = self.events.subscribe();
+        let events = self.heard().await?;
+        let mut watcher = Watcher::new(reader, watch, events);
+        watcher.turn_page().await?;
+        let said = stream::unfold(Some(watcher), |watcher| async move {
+            let mut watcher = watcher?;
+            let said = watcher.next().await?;
+            let goes_on = said.is_ok();
+            Some((said, goes_on.then_some(watcher)))
+        });
+        Ok(said.boxed())
+    }
+
+    /// What is announced from now on.
+    async fn heard(&self) -> Result<broadcast::Receiver<Event>, Error> {
+        let early = self.events.subscribe();
         let mut call = 0;
         self.calls.send_modify(|calls| {
             *calls += 1;
             call = *calls;
         });
         let mut ready = self.ready.clone();
-        let is_ready = ready.wait_for(|told| told.is_some_and(|calls| calls >= call));
-        if !matches!(tokio::time::timeout(PATIENCE, is_ready).await, Ok(Ok(_))) {
-            return Err(Error::Interrupted);
-        }
-        let missed = match &watch.after {
-            Some(after) => missed(reader, &watch, after.clone()).await?,
-            None => Vec::new(),
-        };
-        let seen: HashSet<_> = missed.iter().map(|entry| (entry.table, entry.id)).collect();
-        let scope = reader.scope().clone();
-        let state = (events, watch, scope, seen);
-        let live = stream::unfold(Some(state), |state| async move {
-            let (mut events, watch, scope, mut seen) = state?;
+        let is_told = |told: &Option<u64>| told.is_some_and(|calls| calls >= call);
+        let heard = async {
             loop {
-                match events.recv().await {
-                    Ok(Event::Entry(entry)) => {
-                        let is_new = !seen.remove(&(entry.table, entry.id));
-                        if is_new && scope.shows(Some(&entry)) && watch.matches(&entry) {
-                            return Some((Ok(entry), Some((events, watch, scope, seen))));
-                        }
-                    }
-                    #[cfg(feature = "postgres")]
-                    Ok(Event::Interrupted) => return Some((Err(Error::Interrupted), None)),
-                    Err(RecvError::Lagged(_)) => return Some((Err(Error::Interrupted), None)),
-                    Err(RecvError::Closed) => return None,
+                ready.wait_for(is_told).await.ok()?;
+                // An interruption from before this is no watcher's affair.
+                let events = early.resubscribe();
+                if is_told(&ready.borrow()) {
+                    return Some(events);
                 }
             }
-        });
-        let missed = stream::iter(missed.into_iter().map(|entry| Ok(Arc::new(entry))));
-        Ok(missed.chain(live).boxed())
+        };
+        let heard = tokio::time::timeout(PATIENCE, heard).await;
+        heard.ok().flatten().ok_or(Error::Interrupted)
+    }
+}
+
+/// Somebody who watches: first what was missed, page by page, then what is announced.
+struct Watcher {
+    reader: HistoryReader,
+    tables: Vec<&'static TrackedTable>,
+    watch: Watch,
+    events: broadcast::Receiver<Event>,
+    /// Behind which place there is more that was missed.
+    missed: Option<Cursor>,
+    page: std::vec::IntoIter<HistoryEntry>,
+    seen: Seen,
+}
+
+impl Watcher {
+    fn new(reader: &HistoryReader, watch: Watch, events: broadcast::Receiver<Event>) -> Self {
+        let mut seen = Seen::default();
+        if let Some(after) = &watch.after
+            && let Some(table) = reader.table(&after.table)
+        {
+            seen.remember((table.name(), after.id));
+        }
+        Self {
+            tables: watch.tables(reader),
+            reader: reader.clone(),
+            missed: watch.after.clone(),
+            watch,
+            events,
+            page: Vec::new().into_iter(),
+            seen,
+        }
+    }
+
+    async fn next(&mut self) -> Option<Result<Arc<HistoryEntry>, Error>> {
+        loop {
+            if let Some(entry) = self.page.next() {
+                self.seen.remember((entry.table, entry.id));
+                return Some(Ok(Arc::new(entry)));
+            }
+            if self.missed.is_none() {
+                return self.announced().await;
+            }
+            if let Err(error) = self.turn_page().await {
+                return Some(Err(error));
+            }
+        }
+    }
+
+    /// Loads the next page of what was missed: of one row, in the order of its ids.
+    async fn turn_page(&mut self) -> Result<(), Error> {
+        let Some(after) = self.missed.take() else {
+            return Ok(());
+        };
+        let query = match (&self.tables[..], &self.watch.key) {
+            ([table], Some(key)) => HistoryQuery::of_rows(table, vec![key.clone()]),
+            (tables, _) => feed(tables.iter().copied()),
+        };
+        let query = query.filter(self.watch.filter()).after(after);
+        let query = query.order(HistoryOrder::OldestFirst).limit(LOADED);
+        let page = self.reader.entries(query).await?;
+        let is_last = page.len() < LOADED as usize;
+        self.missed = page.last().map(Cursor::of).filter(|_| !is_last);
+        self.page = page.into_iter();
+        Ok(())
+    }
+
+    async fn announced(&mut self) -> Option<Result<Arc<HistoryEntry>, Error>> {
+        loop {
+            match self.events.recv().await {
+                Ok(Event::Entry(entry)) if self.is_meant(&entry) => return Some(Ok(entry)),
+                Ok(Event::Entry(_)) => {}
+                Ok(Event::Interrupted) | Err(RecvError::Lagged(_)) => {
+                    return Some(Err(Error::Interrupted));
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Whether an entry is one of those that are watched, and new.
+    fn is_meant(&self, entry: &HistoryEntry) -> bool {
+        let mut tables = self.tables.iter();
+        let Some(table) = tables.find(|table| table.name() == entry.table) else {
+            return false;
+        };
+        let is_key = |key: &RowKey| is_same_key(table, key, &entry.key);
+        // Of one row, ids are the order.
+        let is_behind = |after: &Cursor| {
+            self.watch.key.is_none() || after.table != entry.table || entry.id > after.id
+        };
+        let task = entry.task.as_ref().map(|task| &task.task.task_id);
+        self.reader.scope().shows(Some(entry))
+            && self.watch.key.as_ref().is_none_or(is_key)
+            && self.watch.task.as_ref().is_none_or(|own| Some(own) == task)
+            && self.watch.after.as_ref().is_none_or(is_behind)
+            && !self.seen.contains((entry.table, entry.id))
+    }
+}
+
+/// What was missed and has been said: it may be announced as well. The last of it, so that it does not grow for ever.
+#[derive(Default)]
+struct Seen {
+    entries: HashSet<(&'static str, i64)>,
+    order: VecDeque<(&'static str, i64)>,
+}
+
+/// How many entries are remembered.
+const REMEMBERED: usize = 65_536;
+
+impl Seen {
+    fn remember(&mut self, entry: (&'static str, i64)) {
+        if self.entries.insert(entry) {
+            self.order.push_back(entry);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.entries.remove(&oldest);
+        }
+    }
+
+    fn contains(&self, entry: (&'static str, i64)) -> bool {
+        self.entries.contains(&entry)
     }
 }
 
@@ -263,20 +385,6 @@ impl Watch {
         self
     }
 
-    fn matches(&self, entry: &HistoryEntry) -> bool {
-        let is_table = |table: &String| table == entry.table;
-        // Keys are compared as people write them: `7` and `"7"` are one.
-        let is_key = |key: &RowKey| {
-            let texts =
-                |key: &RowKey| -> Vec<_> { key.values().iter().map(FieldValue::text).collect() };
-            texts(key) == texts(&entry.key)
-        };
-        let task = entry.task.as_ref().map(|task| &task.task.task_id);
-        self.table.as_ref().is_none_or(is_table)
-            && self.key.as_ref().is_none_or(is_key)
-            && self.task.as_ref().is_none_or(|own| Some(own) == task)
-    }
-
     fn tables(&self, reader: &HistoryReader) -> Vec<&'static TrackedTable> {
         let is_meant = |table: &&'static TrackedTable| {
             self.table.as_ref().is_none_or(|name| name == table.name())
@@ -296,69 +404,48 @@ impl Watch {
     }
 }
 
-/// What lies behind a place, page by page. Of one row, in the order of its ids.
-async fn missed(
-    reader: &HistoryReader,
-    watch: &Watch,
-    mut after: Cursor,
-) -> Result<Vec<HistoryEntry>, Error> {
-    let tables = watch.tables(reader);
-    let mut missed = Vec::new();
-    loop {
-        let query = match (&tables[..], &watch.key) {
-            ([table], Some(key)) => HistoryQuery::of_rows(table, vec![key.clone()]),
-            _ => feed(tables.iter().copied()),
-        };
-        let query = query
-            .filter(watch.filter())
-            .order(HistoryOrder::OldestFirst);
-        let page = reader
-            .entries(query.after(after.clone()).limit(LOADED))
-            .await?;
-        let is_last = page.len() < LOADED as usize;
-        if let Some(last) = page.last() {
-            after = Cursor::of(last);
-        }
-        missed.extend(page);
-        if is_last {
-            return Ok(missed);
-        }
-    }
-}
-
 /// The last id that has been announced, of each history.
-type Seen = Vec<(&'static TrackedTable, i64)>;
+#[cfg(feature = "sqlite")]
+type Announced = Vec<(&'static TrackedTable, i64)>;
 
 /// Announces what is new to those who watch, if anybody does.
 #[cfg(feature = "sqlite")]
 async fn bring_up(
     reader: &HistoryReader,
     events: &broadcast::Sender<Event>,
-    seen: &mut Option<Seen>,
+    announced: &mut Option<Announced>,
 ) -> Result<(), Error> {
     if events.receiver_count() == 0 {
-        *seen = None;
+        *announced = None;
         return Ok(());
     }
-    match seen {
-        Some(seen) => {
-            for (table, last) in seen {
-                announce_beyond(reader, events, table, last).await?;
-            }
+    let Some(last_ids) = announced else {
+        *announced = Some(newest(reader).await?);
+        return Ok(());
+    };
+    for (table, last) in last_ids {
+        let beyond = announce_beyond(reader, events, table, last).await;
+        if let Err(Error::UnreadableEntry { id, .. }) = beyond {
+            // It stays so: whoever watches is told to look for themselves, and what comes behind it is announced.
+            *last = id.max(*last);
+            let _ = events.send(Event::Interrupted);
         }
-        None => *seen = Some(newest(reader).await?),
+        beyond?;
     }
     Ok(())
 }
 
 /// The highest id in each history.
 #[cfg(feature = "sqlite")]
-async fn newest(reader: &HistoryReader) -> Result<Seen, Error> {
+async fn newest(reader: &HistoryReader) -> Result<Announced, Error> {
     let mut newest = Vec::new();
     for table in reader.tables() {
         let query = history_of(table).by_id().limit(1);
-        let last = reader.entries(query).await?;
-        newest.push((table, last.first().map_or(0, |entry| entry.id)));
+        let last = match reader.entries(query).await {
+            Err(Error::UnreadableEntry { id, .. }) => id,
+            last => last?.first().map_or(0, |entry| entry.id),
+        };
+        newest.push((table, last));
     }
     Ok(newest)
 }
@@ -400,7 +487,10 @@ mod listening {
     };
     use crate::error::Error;
 
-    /// How long to wait before the next try to connect, at most.
+    /// How long to wait before the first try to connect again.
+    const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+
+    /// The same before the next tries, each twice as long as the last, at most.
     const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
     impl LiveHistory {
@@ -421,13 +511,14 @@ mod listening {
                 + 'static,
         {
             Self::pumped(move |events, _, ready| async move {
-                let mut pause = Duration::from_millis(250);
+                let mut pause = SHORTEST_PAUSE;
                 loop {
-                    match listen(&connect, &reader, &events, &ready).await {
-                        Ok(()) => pause = Duration::from_millis(250),
-                        Err(error) => tracing::warn!("histories cannot be watched: {error}"),
+                    if let Err(error) = listen(&connect, &reader, &events, &ready).await {
+                        tracing::warn!("histories cannot be watched: {error}");
                     }
-                    ready.send_replace(None);
+                    if ready.send_replace(None).is_some() {
+                        pause = SHORTEST_PAUSE;
+                    }
                     // What was committed meanwhile has been announced to nobody.
                     let _ = events.send(Event::Interrupted);
                     tokio::time::sleep(pause).await;

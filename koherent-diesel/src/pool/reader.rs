@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use koherent_core::{Attribution, HistoryEntry, TaskRecord};
@@ -42,7 +43,11 @@ pub struct HistoryReader {
     source: Arc<dyn Source>,
     tables: Arc<[&'static TrackedTable]>,
     scope: HistoryScope,
+    timeout: Duration,
 }
+
+/// How long a question may take, unless it is said.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl HistoryReader {
     /// Reads the histories of these tables, without a limit.
@@ -57,7 +62,25 @@ impl HistoryReader {
             source: Arc::new(pool),
             tables: tables.into_iter().collect(),
             scope: HistoryScope::All,
+            timeout: TIMEOUT,
         }
+    }
+
+    /// The same reader, which waits no longer than this for the database: 30 s unless this says otherwise. Whoever asked is
+    /// answered with [`Error::TimedOut`].
+    ///
+    /// The database does not know that nobody waits any more. Where it can, tell it as well, when a connection is made:
+    /// `SET statement_timeout = '30s'` (PostgreSQL), `SET SESSION max_statement_time = 30` (MariaDB).
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Waits as long as it may take.
+    async fn wait<T>(&self, loading: Loading<'_, T>) -> Result<T, Error> {
+        let limit = self.timeout;
+        let waited = tokio::time::timeout(limit, loading).await;
+        waited.unwrap_or(Err(Error::TimedOut { limit }))
     }
 
     /// The same reader for somebody who may see less. What it sees is what both scopes allow.
@@ -81,7 +104,8 @@ impl HistoryReader {
         &self.scope
     }
 
-    /// The tables whose histories it reads.
+    /// The tables whose histories it reads. Tables are told by their names: where schemas have tables of one name, make a
+    /// reader for each.
     pub fn tables(&self) -> impl Iterator<Item = &'static TrackedTable> + '_ {
         self.tables.iter().copied()
     }
@@ -109,7 +133,7 @@ impl HistoryReader {
     ///
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn entries(&self, query: HistoryQuery) -> Result<Vec<HistoryEntry>, Error> {
-        self.source.entries(self.scoped(query)).await
+        self.wait(self.source.entries(self.scoped(query))).await
     }
 
     /// See [`HistoryQuery::load_each`].
@@ -121,7 +145,8 @@ impl HistoryReader {
         &self,
         query: HistoryQuery,
     ) -> Result<Vec<Vec<HistoryEntry>>, Error> {
-        self.source.entries_of_each(self.scoped(query)).await
+        self.wait(self.source.entries_of_each(self.scoped(query)))
+            .await
     }
 
     /// See [`TaskQuery::load`].
@@ -130,7 +155,7 @@ impl HistoryReader {
     ///
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskRecord>, Error> {
-        self.source.tasks(self.scoped_tasks(query)).await
+        self.wait(self.source.tasks(self.scoped_tasks(query))).await
     }
 
     /// See [`TaskQuery::load_each`].
@@ -139,7 +164,8 @@ impl HistoryReader {
     ///
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn tasks_of_each(&self, query: TaskQuery) -> Result<Vec<Vec<TaskRecord>>, Error> {
-        self.source.tasks_of_each(self.scoped_tasks(query)).await
+        self.wait(self.source.tasks_of_each(self.scoped_tasks(query)))
+            .await
     }
 
     /// See [`BlameQuery::load`].
@@ -148,7 +174,8 @@ impl HistoryReader {
     ///
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn blame(&self, query: BlameQuery) -> Result<Vec<Blame>, Error> {
-        self.source.blame(query.within(&self.scope)).await
+        self.wait(self.source.blame(query.within(&self.scope)))
+            .await
     }
 
     /// See [`ResourceChangeQuery::load`].
@@ -161,7 +188,7 @@ impl HistoryReader {
         query: ResourceChangeQuery,
     ) -> Result<Vec<ResourceChange>, Error> {
         let query = query.filter(HistoryFilter::new().within(&self.scope));
-        self.source.resource_changes(query).await
+        self.wait(self.source.resource_changes(query)).await
     }
 
     /// See [`LinkQuery::load`].
@@ -171,7 +198,7 @@ impl HistoryReader {
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn links(&self, query: LinkQuery) -> Result<Vec<LinkEntry>, Error> {
         let query = query.filter(HistoryFilter::new().within(&self.scope));
-        self.source.links(query).await
+        self.wait(self.source.links(query)).await
     }
 }
 

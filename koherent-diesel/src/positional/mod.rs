@@ -5,4 +5,4 @@ pub(crate) mod fingerprint;
 pub(crate) mod history;
 pub(crate) mod sql;
 
-pub(crate) use sql::{Positional, Sql, bind_any};
+pub(crate) use sql::{Positional, Sql};

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::serialize::ToSql;
-use diesel::sql_types::{BigInt, Binary, HasSqlType, Text, Untyped};
+use diesel::sql_types::Untyped;
 
 use crate::engine::Engine;
 use crate::prepared::{Kind, is_kept};
@@ -158,21 +157,6 @@ impl<DB: Positional> From<Script<DB>> for Sql<DB> {
             };
         }
         sql
-    }
-}
-
-/// Binds a value in a statement of Diesel's.
-pub(crate) fn bind_any<'b, DB>(value: &'b Bind, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()>
-where
-    DB: Positional + HasSqlType<BigInt> + HasSqlType<Text> + HasSqlType<Binary>,
-    i64: ToSql<BigInt, DB>,
-    str: ToSql<Text, DB>,
-    [u8]: ToSql<Binary, DB>,
-{
-    match value {
-        Bind::Text(text) => out.push_bind_param::<Text, str>(text),
-        Bind::Integer(number) => out.push_bind_param::<BigInt, i64>(number),
-        Bind::Bytes(bytes) => out.push_bind_param::<Binary, [u8]>(bytes),
     }
 }
 

@@ -6,7 +6,6 @@ use diesel::QueryResult;
 use diesel::pg::{Pg, PgMetadataLookup, PgTypeMetadata};
 use diesel::query_builder::{AstPass, QueryFragment};
 use diesel::row::{Field as _, Row};
-use diesel::sql_types::{self, BigInt, Binary};
 use diesel_migrations::EmbeddedMigrations;
 use koherent_core::FieldValue;
 use serde_json::Value as Json;
@@ -22,7 +21,7 @@ use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::history::read;
 use crate::history::select::Given;
-use crate::script::{Bind, Script};
+use crate::script::{Bind, Script, bind_any};
 use crate::sql::Write as _;
 use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
@@ -72,23 +71,18 @@ impl Engine for Pg {
         }
     }
 
-    fn push_bind<'b>(value: &'b Bind, mut out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
-        match value {
-            Bind::Text(text) => out.push_bind_param::<sql_types::Text, str>(text),
-            Bind::Integer(number) => out.push_bind_param::<BigInt, i64>(number),
-            Bind::Bytes(bytes) => out.push_bind_param::<Binary, [u8]>(bytes),
-        }
+    fn push_bind<'b>(value: &'b Bind, out: AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        bind_any(value, out)
     }
 
     fn bind_text(value: Bind) -> String {
-        match value {
-            Bind::Text(text) => text,
-            Bind::Integer(number) => number.to_string(),
-            Bind::Bytes(bytes) => bytes.iter().fold("\\x".to_owned(), |mut text, byte| {
-                text.push_str(&format!("{byte:02x}"));
-                text
-            }),
-        }
+        let Bind::Bytes(bytes) = value else {
+            return value.into_text();
+        };
+        bytes.iter().fold("\\x".to_owned(), |mut text, byte| {
+            text.push_str(&format!("{byte:02x}"));
+            text
+        })
     }
 
     fn push_own(sql: &mut Script<Self>, alias: &str, column: &'static str) {
@@ -109,6 +103,16 @@ impl Engine for Pg {
         sql.push(if as_text { "" } else { "to_json(" });
         sql.push(alias).push(".").identifier(column.history_name);
         sql.push(if as_text { "::text" } else { ")::text" });
+    }
+
+    /// It takes no zero byte in any text, not even to compare with.
+    fn push_is_text(sql: &mut Script<Self>, alias: &str, column: &str, text: &str) {
+        if text.contains('\0') {
+            sql.push("1 = 0");
+            return;
+        }
+        sql.push(alias).push(".").push(column).push(" = ");
+        sql.text(text);
     }
 
     /// The function makes of a text what the column is of, whatever its type.

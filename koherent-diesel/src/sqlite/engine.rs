@@ -21,12 +21,10 @@ use crate::ddl::{IndexStyle, OwnTypes, Text as Ddl, push_indexes, push_own_colum
 use crate::engine::{Engine, sealed};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
-use crate::history::select::Given;
 use crate::positional::Positional;
-use crate::positional::bind_any;
-use crate::script::{Bind, Script};
+use crate::script::{Bind, Script, bind_any};
 use crate::sql::Write as _;
-use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
+use crate::table::{TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
 type Collector<'a> = <Sqlite as Backend>::BindCollector<'a>;
@@ -110,14 +108,6 @@ impl Engine for Sqlite {
         bind_any(value, out)
     }
 
-    fn bind_text(value: Bind) -> String {
-        match value {
-            Bind::Text(text) => text,
-            Bind::Integer(number) => number.to_string(),
-            Bind::Bytes(bytes) => STANDARD.encode(bytes),
-        }
-    }
-
     fn push_own(sql: &mut Script<Self>, alias: &str, column: &'static str) {
         sql.push(alias).push(".").push(column);
     }
@@ -137,13 +127,6 @@ impl Engine for Sqlite {
         sql.push(") ELSE ");
         name(sql);
         sql.push(" END");
-    }
-
-    /// Columns make of a text what they hold.
-    fn push_given(sql: &mut Script<Self>, _: Name, _: &str, _: ValueKind, given: Given) {
-        if let Given::Value(bind) = given {
-            sql.bind(bind);
-        }
     }
 
     fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {

@@ -181,3 +181,56 @@ async fn entries_of_a_row_come_in_their_order() {
         assert!(before < entry.id, "{before} then {}", entry.id);
     }
 }
+
+/// More is missed than one page has; keys are written as clients write them; tables that the reader does not read are not told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_missed_comes_page_by_page_and_once() {
+    const ROWS: i64 = 1_201;
+    let database = Database::new().await;
+    let pool = database.pool(4);
+    let tables = [samples::table::tracked(), places::table::tracked()];
+    let all = HistoryReader::new(pool.clone(), tables);
+    let live = live(&database, &pool, all).await;
+    let reader = HistoryReader::new(pool.clone(), [samples::table::tracked()]);
+    let mut conn = pool.get(ann()).await.unwrap();
+    let rows: Vec<_> = (0..ROWS).map(|n| named(&format!("{n}"))).collect();
+    conn.audited_insert(samples::table, &rows)
+        .execute()
+        .await
+        .unwrap();
+    let first = koherent_diesel::entries_of(samples::table, 1);
+    let first = Cursor::of(&first.load(&mut conn).await.unwrap()[0]);
+    let watch = Watch::new().after(first.clone());
+    let mut stream = live.watch(&reader, watch).await.unwrap();
+    assert_eq!(told(&mut stream).await, "+2 samples");
+    let place = (
+        places::room.eq("attic"),
+        places::shelf.eq(3),
+        places::content.eq("box"),
+    );
+    conn.audited_insert(places::table, place)
+        .execute()
+        .await
+        .unwrap();
+    conn.audited_update(samples::table.find(7), samples::note.eq("new"))
+        .execute()
+        .await
+        .unwrap();
+    for row in 3..=ROWS {
+        assert_eq!(told(&mut stream).await, format!("+{row} samples"));
+    }
+    assert_eq!(told(&mut stream).await, "~7 samples");
+    let update = conn.audited_update(samples::table.find(7), samples::note.eq("newer"));
+    update.execute().await.unwrap();
+    assert_eq!(told(&mut stream).await, "~7 samples");
+
+    // The place of an entry of another row, or of another table, says nothing about a row.
+    let row = Watch::new().table("samples").key("007");
+    let mut stream = live.watch(&reader, row.after(first)).await.unwrap();
+    for expected in ["+7 samples", "~7 samples", "~7 samples"] {
+        assert_eq!(told(&mut stream).await, expected);
+    }
+    let delete = conn.audited_delete(samples::table.find(7));
+    delete.execute().await.unwrap();
+    assert_eq!(told(&mut stream).await, "-7 samples");
+}

@@ -106,7 +106,7 @@ impl ProvenanceFilter {
             filter = filter.field(field);
         }
         for key in self.keys.iter().flatten() {
-            filter = filter.key(key_of(key));
+            filter = filter.key(RowKey::from_text(key));
         }
         if let Some(transaction) = &self.transaction {
             filter = filter.transaction(transaction.parse().map_err(|_| NOT_A_UUID)?);
@@ -123,32 +123,6 @@ const NOT_A_UUID: Error = Error::fixed(
     "FILTER_INVALID",
     "The transaction of the filter is no UUID: give one that came with an entry, unchanged.",
 );
-
-/// A key as a client gives it, and as `ProvenanceEntry.key` shows it.
-pub(crate) fn key_of(id: &str) -> RowKey {
-    if id.starts_with('[')
-        && let Ok(texts) = serde_json::from_str::<Vec<String>>(id)
-    {
-        return RowKey::from_texts(texts);
-    }
-    RowKey::from_texts([id])
-}
-
-/// A key as clients see it.
-#[doc(hidden)]
-#[must_use]
-pub fn id_of(key: &RowKey) -> ID {
-    let texts: Vec<_> = key
-        .values()
-        .iter()
-        .map(koherent_core::FieldValue::text)
-        .collect();
-    match &texts[..] {
-        // What looks like several values must not be read as several.
-        [one] if !one.starts_with('[') => ID::from(one.clone()),
-        _ => ID::from(serde_json::json!(texts).to_string()),
-    }
-}
 
 /// Which tasks are meant. All that is said must hold.
 ///

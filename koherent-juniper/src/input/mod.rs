@@ -3,6 +3,5 @@
 mod filter;
 mod page;
 
-pub(crate) use filter::key_of;
-pub use filter::{ProvenanceFilter, TaskFilter, id_of};
+pub use filter::{ProvenanceFilter, TaskFilter};
 pub use page::{HistoryOrder, OffsetPaginationInput};

@@ -1,5 +1,6 @@
 //! Reading histories: every answer is compared with one that is worked out entry by entry.
 
+mod extremes;
 mod fields;
 mod filters;
 mod past;

@@ -32,39 +32,35 @@ struct Picture {
     measured: Vec<(i64, String, f64)>,
 }
 
+/// Takes the picture, with each query asked in some way.
+macro_rules! picture {
+    ($conn:expr, |$query:ident| $asked:expr) => {{
+        let $query = samples::table.select(ROW).order(samples::id);
+        let all = $asked.load($conn).await.unwrap();
+        let noted = samples::table.filter(samples::note.is_not_null());
+        let $query = noted.select(samples::id).order(samples::id);
+        let noted = $asked.load($conn).await.unwrap();
+        let measured = measurements::table.inner_join(samples::table);
+        let $query = measured.order(measurements::id).select((
+            measurements::id,
+            samples::name,
+            measurements::value,
+        ));
+        let measured = $asked.load($conn).await.unwrap();
+        Picture {
+            all,
+            noted,
+            measured,
+        }
+    }};
+}
+
 async fn picture(conn: &mut AuditedConnection<Conn>) -> Picture {
-    let all = samples::table.select(ROW).order(samples::id);
-    let noted = samples::table
-        .filter(samples::note.is_not_null())
-        .select(samples::id);
-    let measured = measurements::table
-        .inner_join(samples::table)
-        .order(measurements::id);
-    let measured = measured.select((measurements::id, samples::name, measurements::value));
-    Picture {
-        all: all.load(conn).await.unwrap(),
-        noted: noted.order(samples::id).load(conn).await.unwrap(),
-        measured: measured.load(conn).await.unwrap(),
-    }
+    picture!(conn, |query| query)
 }
 
 async fn picture_of(conn: &mut AuditedConnection<Conn>, date: DateTime<Utc>) -> Picture {
-    let all = samples::table.select(ROW).order(samples::id);
-    let noted = samples::table
-        .filter(samples::note.is_not_null())
-        .select(samples::id);
-    let measured = measurements::table
-        .inner_join(samples::table)
-        .order(measurements::id);
-    let measured = measured.select((measurements::id, samples::name, measurements::value));
-    Picture {
-        all: as_of(all, date).load(conn).await.unwrap(),
-        noted: as_of(noted.order(samples::id), date)
-            .load(conn)
-            .await
-            .unwrap(),
-        measured: as_of(measured, date).load(conn).await.unwrap(),
-    }
+    picture!(conn, |query| as_of(query, date))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
