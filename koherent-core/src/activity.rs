@@ -15,7 +15,7 @@ use crate::key::RowKey;
 /// use koherent_core::{Activity, ChangeKind, FieldChange, FieldValue, HistoryEntry};
 /// # let date = chrono::DateTime::from_timestamp(0, 0).unwrap();
 /// # let note = FieldChange { field: "note", old: Some(FieldValue::from_json("stained".into())), new: None };
-/// # let entry = HistoryEntry { id: 1, table: "samples", key: 7.into(), kind: ChangeKind::Update, date,
+/// # let entry = HistoryEntry { id: 1, table: "samples", label: "Sample", key: 7.into(), kind: ChangeKind::Update, date,
 /// #     user: Some("ann".into()), client: None, organization: None, task: None, transaction: uuid::Uuid::nil(),
 /// #     reason: None, context: None, changes: vec![note] };
 ///

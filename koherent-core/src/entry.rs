@@ -21,7 +21,7 @@ use crate::task::TaskRecord;
 ///     format!("{} by {who} on {}", entry.kind, entry.date.date_naive())
 /// }
 /// # let date = chrono::DateTime::from_timestamp(0, 0).unwrap();
-/// # let entry = HistoryEntry { id: 1, table: "samples", key: 7.into(), kind: ChangeKind::Create, date, user: Some("ann".into()),
+/// # let entry = HistoryEntry { id: 1, table: "samples", label: "Sample", key: 7.into(), kind: ChangeKind::Create, date, user: Some("ann".into()),
 /// #     client: None, organization: None, task: None, transaction: uuid::Uuid::nil(), reason: None, context: None,
 /// #     changes: Vec::new() };
 /// assert_eq!(headline(&entry), "create by ann on 1970-01-01");
@@ -33,6 +33,8 @@ pub struct HistoryEntry {
     pub id: i64,
     /// The tracked table, as the database calls it.
     pub table: &'static str,
+    /// What one of its rows is called, for people; the table's name, unless its declaration says otherwise.
+    pub label: &'static str,
     /// Which of its rows.
     pub key: RowKey,
     /// What happened.

@@ -13,7 +13,8 @@
 /// Declares that a table's changes are kept in a history table.
 ///
 /// The list names the columns to keep; the key must be among them. Columns that are not listed are excluded from history:
-/// secrets, say. Each history column must be able to hold its base column.
+/// secrets, say. Each history column must be able to hold its base column. What a row is called, for people, can follow:
+/// `audited!(samples (id) => samples_history (id, name), label = "Sample");`.
 ///
 /// ```
 /// diesel::table! {
@@ -46,7 +47,10 @@
 /// ```
 #[macro_export]
 macro_rules! audited {
-    ($base:ident ($($key:ident),+ $(,)?) => $history:ident ($($column:ident),+ $(,)?) $(;)?) => {
+    (
+        $base:ident ($($key:ident),+ $(,)?) => $history:ident ($($column:ident),+ $(,)?)
+        $(, label = $label:literal)? $(,)? $(;)?
+    ) => {
         impl $crate::Audited for $base::table {
             type History = $history::table;
 
@@ -63,6 +67,7 @@ macro_rules! audited {
                                 $($crate::TrackedColumn::of::<$base::$column, $history::$column>()),+
                             ],
                         )
+                        $(.with_label($label))?
                     });
                 &TRACKED
             }
@@ -87,7 +92,7 @@ macro_rules! audited {
 /// Declares a table and its history table, and links the two.
 ///
 /// It emits `diesel::table!` for both. The history table gets the same columns and those of the attribution. Columns under
-/// `excluded` stand in the table alone. Doc comments and attributes such as `#[sql_name = "…"]` can stand where `table!`
+/// `excluded` stand in the table alone; what a row is called, for people, comes last: `label = "Sample"`. Doc comments and attributes such as `#[sql_name = "…"]` can stand where `table!`
 /// takes them, and before the name of the history table; `use path::to::types::*;` lines come first.
 ///
 /// ```
@@ -124,6 +129,7 @@ macro_rules! audited_table {
         $(excluded {
             $($(#[$excluded_attribute:meta])* $excluded:ident -> $excluded_type:ty),* $(,)?
         })?
+        $(label = $label:literal)?
     ) => {
         ::diesel::table! {
             use diesel::sql_types::*;
@@ -167,7 +173,7 @@ macro_rules! audited_table {
             }
         }
         ::diesel::allow_tables_to_appear_in_same_query!($base, $history);
-        $crate::audited!($base ($($key),+) => $history ($($column),+));
+        $crate::audited!($base ($($key),+) => $history ($($column),+) $(, label = $label)?);
     };
     ($($declaration:tt)+) => {
         $crate::audited_table! { @with [] $($declaration)+ }

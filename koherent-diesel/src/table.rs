@@ -96,6 +96,7 @@ pub struct TrackedTable {
     pub(crate) key: Vec<&'static str>,
     pub(crate) columns: Vec<TrackedColumn>,
     pub(crate) fields: Vec<&'static str>,
+    label: Option<&'static str>,
 }
 
 impl TrackedTable {
@@ -114,7 +115,32 @@ impl TrackedTable {
             key,
             columns,
             fields,
+            label: None,
         }
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_label(self, label: &'static str) -> Self {
+        let label = Some(label);
+        Self { label, ..self }
+    }
+
+    /// What one of its rows is called, for people: `label = "Sample"` of the declaration, or else the table's name.
+    ///
+    /// ```
+    /// koherent_diesel::audited_table! {
+    ///     samples => samples_history (id) { id -> BigInt, name -> Text, }
+    ///     label = "Sample"
+    /// }
+    /// # fn main() {
+    /// use koherent_diesel::Audited;
+    /// assert_eq!(samples::table::tracked().label(), "Sample");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        self.label.unwrap_or(self.name())
     }
 
     /// The tracked table's name, without its schema.

@@ -2,7 +2,7 @@
 
 pub use chrono::{DateTime, Utc};
 pub use koherent_core::{HistoryEntry, TaskRecord};
-pub use koherent_diesel::Blame;
+pub use koherent_diesel::{Blame, LinkEntry};
 
 pub use crate::context::cursor_of;
 

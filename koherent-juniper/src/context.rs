@@ -1,10 +1,10 @@
 //! `Provenance`: what resolvers ask for history. It is the context of the provenance types.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -12,7 +12,8 @@ use juniper::{FieldError, ID, IntoFieldError as _};
 use koherent_core::{ErrorCode, HistoryEntry, Issuer, RowKey, Subject, TaskId, TaskRecord};
 use koherent_diesel::{
     Audited, Blame, BlameQuery, Changed, Cursor, HistoryFilter, HistoryQuery, HistoryReader,
-    LiveHistory, TaskQuery, TrackedTable, Watch, changed, feed, tasks,
+    LinkEntry, LinkQuery, LinksTo, LiveHistory, TaskQuery, TrackedTable, Watch, changed, feed,
+    tasks,
 };
 
 use crate::batch::Batch;
@@ -38,28 +39,84 @@ pub struct Provenance {
     live: Option<LiveHistory>,
     page: u32,
     most: u32,
-    shown: AtomicU32,
-    rows: Batch<RowQuestion, Entries>,
-    changes: Batch<(TaskId, Ask), Entries>,
+    shown: Arc<AtomicU32>,
+    rows: Batch<RowQuestion, Listed<HistoryEntry>>,
+    changes: Batch<(TaskId, Asked), Listed<HistoryEntry>>,
     tasks: Batch<TaskId, Option<Arc<TaskRecord>>>,
-    children: Batch<Family, Vec<Arc<TaskRecord>>>,
-    users: Batch<UserId, Option<Arc<dyn Any + Send + Sync>>>,
+    children: Batch<(TaskId, Part), Listed<TaskRecord>>,
+    links: Batch<LinkQuestion, Listed<LinkEntry>>,
+    blamed: Batch<(Table, RowKey), Result<Vec<Blame>, Error>>,
+    /// A batch for each type of users.
+    users: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl juniper::Context for Provenance {}
 
-/// Entries as resolvers share them.
-pub(crate) type Entries = Vec<Arc<HistoryEntry>>;
+/// Entries or tasks as resolvers share them; or why there are none for this one.
+type Listed<V> = Result<Vec<Arc<V>>, Error>;
 
-/// A task whose children are asked for, and which part of them.
-type Family = (TaskId, Option<OffsetPaginationInput>);
+/// Which part of a list: offset and limit.
+type Part = (u32, u32);
 
 /// What is asked of a row.
 #[derive(Debug, Clone)]
 struct RowQuestion {
-    table: &'static TrackedTable,
+    table: Table,
     key: RowKey,
-    ask: Ask,
+    asked: Asked,
+}
+
+/// What is asked of the links of a row.
+#[derive(Clone)]
+struct LinkQuestion {
+    link: Table,
+    rows: Table,
+    query: fn(Vec<RowKey>) -> LinkQuery,
+    key: RowKey,
+    asked: Asked,
+}
+
+/// A table, told by where it is declared.
+#[derive(Debug, Clone, Copy)]
+struct Table(&'static TrackedTable);
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+/// An [`Ask`] that makes sense.
+#[derive(Debug, Clone, PartialEq)]
+struct Asked {
+    part: Part,
+    order: HistoryOrder,
+    filters: Vec<HistoryFilter>,
+    after: Option<Cursor>,
+}
+
+impl Asked {
+    fn of(&self, query: HistoryQuery) -> HistoryQuery {
+        let (offset, limit) = self.part;
+        let query = query.offset(offset).limit(limit).order(self.order.into());
+        let filters = self.filters.iter().cloned();
+        let query = filters.fold(query, HistoryQuery::filter);
+        match &self.after {
+            Some(cursor) => query.after(cursor.clone()),
+            None => query,
+        }
+    }
+
+    fn of_links(&self, query: LinkQuery) -> LinkQuery {
+        let (offset, limit) = self.part;
+        let query = query.offset(offset).limit(limit).order(self.order.into());
+        let filters = self.filters.iter().cloned();
+        let query = filters.fold(query, LinkQuery::filter);
+        match &self.after {
+            Some(cursor) => query.after(cursor.clone()),
+            None => query,
+        }
+    }
 }
 
 /// Which entries of a history a field asks for: its arguments.
@@ -96,18 +153,20 @@ const MOST: u32 = 20_000;
 impl Provenance {
     /// The histories that this reader reads. Scope it to who is asking: [`HistoryReader::within`].
     #[must_use]
-    pub const fn new(reader: HistoryReader) -> Self {
+    pub fn new(reader: HistoryReader) -> Self {
         Self {
             reader,
             live: None,
             page: PAGE,
             most: MOST,
-            shown: AtomicU32::new(0),
+            shown: Arc::default(),
             rows: Batch::new(),
             changes: Batch::new(),
             tasks: Batch::new(),
             children: Batch::new(),
-            users: Batch::new(),
+            links: Batch::new(),
+            blamed: Batch::new(),
+            users: Mutex::default(),
         }
     }
 
@@ -121,34 +180,79 @@ impl Provenance {
     /// How many entries, or tasks, one list may have at most: 200 unless this says otherwise. A list without a `limit` has as
     /// many.
     #[must_use]
-    pub const fn with_page_limit(mut self, limit: u32) -> Self {
+    pub fn with_page_limit(mut self, limit: u32) -> Self {
         self.page = limit;
         self
     }
 
-    /// How many entries and tasks one request may show, over all its lists: 20,000 unless this says otherwise. Lists stand in
-    /// lists, so their pages alone do not limit what is answered.
+    /// How many entries, tasks and fields with their blame one request may show, over all its lists: 20,000 unless this says
+    /// otherwise; of a subscription, each event. Lists stand in lists, so their pages alone do not limit what is answered.
     #[must_use]
-    pub const fn with_entry_limit(mut self, limit: u32) -> Self {
+    pub fn with_entry_limit(mut self, limit: u32) -> Self {
         self.most = limit;
         self
     }
 
     /// Counts what is shown.
     fn show<V, E: From<V>>(&self, found: Vec<V>) -> Result<Vec<E>, Error> {
-        let more = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let more = count(&found);
         let before = self.shown.fetch_add(more, Ordering::Relaxed);
-        if before.saturating_add(more) > self.most {
-            let most = self.most;
-            return Err(Error::refused(
-                ErrorCode::BadRequest,
-                "ANSWER_TOO_LONG",
-                format!(
-                    "The limit `entries` is exceeded: one request shows at most {most} entries and tasks."
-                ),
-            ));
-        }
+        self.allow(before.saturating_add(more))?;
         Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    /// Whether so many may be shown.
+    fn allow(&self, shown: u32) -> Result<(), Error> {
+        if shown <= self.most {
+            return Ok(());
+        }
+        let most = self.most;
+        let text = format!(
+            "The limit `entries` is exceeded: one request shows at most {most} entries and tasks."
+        );
+        Err(Error::refused(
+            ErrorCode::BadRequest,
+            "ANSWER_TOO_LONG",
+            text,
+        ))
+    }
+
+    /// Loads lists for questions, those that are alike together: no more at once than the request may show, and no more
+    /// after that.
+    async fn load_alike<'q, Q, V, F>(
+        &self,
+        asked: &'q [Q],
+        alike: impl Fn(&Q, &Q) -> bool,
+        key: impl Fn(&Q) -> String,
+        limit: impl Fn(&Q) -> u32,
+        load: impl Fn(Vec<&'q Q>) -> F,
+    ) -> Vec<Listed<V>>
+    where
+        F: Future<Output = Result<Vec<Vec<V>>, koherent_diesel::Error>>,
+    {
+        let mut answers: Vec<Listed<V>> = asked.iter().map(|_| Ok(Vec::new())).collect();
+        let room = |question: &Q| (self.most / limit(question).max(1)).max(1) as usize;
+        let mut loaded = self.shown.load(Ordering::Relaxed);
+        for group in alike_groups(asked, room, alike, key) {
+            let found = match self.allow(loaded) {
+                Err(refusal) => Err(refusal),
+                Ok(()) => load(group.questions.clone()).await.map_err(Error::from),
+            };
+            let found: Result<Vec<Vec<Arc<V>>>, Error> = found.map(|found| {
+                let shared = |one: Vec<V>| one.into_iter().map(Arc::new).collect();
+                found.into_iter().map(shared).collect()
+            });
+            for found in found.iter().flatten() {
+                loaded = loaded.saturating_add(count(found));
+            }
+            for (place, number) in group.places {
+                answers[place] = match &found {
+                    Ok(found) => Ok(found.get(number).cloned().unwrap_or_default()),
+                    Err(error) => Err(error.clone()),
+                };
+            }
+        }
+        answers
     }
 
     /// How many entries one list may have at most.
@@ -176,30 +280,75 @@ impl Provenance {
         ask: Ask,
     ) -> Result<Vec<E>, Error> {
         let question = RowQuestion {
-            table: T::tracked(),
+            table: Table(T::tracked()),
             key: key.into(),
-            ask,
+            asked: self.checked(&ask)?,
         };
-        let entries = self
-            .rows
-            .ask(question, |asked| self.load_rows(asked))
-            .await?;
-        self.show(entries)
+        let load = |asked: Vec<RowQuestion>| async move { Ok(self.load_rows(&asked).await) };
+        self.show(self.rows.ask(question, load).await??)
     }
 
-    async fn load_rows(&self, asked: Vec<RowQuestion>) -> Result<Vec<Entries>, Error> {
-        let mut answers = Answers::to(&asked);
-        let alike = |one: &RowQuestion, other: &RowQuestion| {
-            std::ptr::eq(one.table, other.table) && one.ask == other.ask
+    async fn load_rows(&self, asked: &[RowQuestion]) -> Vec<Listed<HistoryEntry>> {
+        self.load_alike(
+            asked,
+            |one, other| one.table == other.table && one.asked == other.asked,
+            |question| question.key.to_text(),
+            |question| question.asked.part.1,
+            async |questions| {
+                let one = questions[0];
+                let keys = questions.iter().map(|question| question.key.clone());
+                let query = HistoryQuery::of_rows(one.table.0, keys.collect());
+                self.reader.entries_of_each(one.asked.of(query)).await
+            },
+        )
+        .await
+    }
+
+    /// What a row was put together with, and taken apart from, by a join table that is declared with `audited_link!`. Rows
+    /// that are asked for side by side, in the same way, are one statement.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_row`](Self::of_row).
+    pub async fn links_of<L, T, E>(
+        &self,
+        _: L,
+        _: T,
+        key: impl Into<RowKey>,
+        ask: Ask,
+    ) -> Result<Vec<E>, Error>
+    where
+        L: LinksTo<T>,
+        T: Audited,
+        E: From<Arc<LinkEntry>>,
+    {
+        let question = LinkQuestion {
+            link: Table(L::tracked()),
+            rows: Table(T::tracked()),
+            query: LinkQuery::of_rows::<L, T>,
+            key: key.into(),
+            asked: self.checked(&ask)?,
         };
-        for group in alike_groups(&asked, alike, |asked| asked.key.to_text()) {
-            let one = group.questions[0];
-            let keys = group.questions.iter().map(|asked| asked.key.clone());
-            let query = HistoryQuery::of_rows(one.table, keys.collect());
-            let query = self.asked(query, &one.ask)?;
-            answers.put(&group, self.reader.entries_of_each(query).await?);
-        }
-        Ok(answers.0)
+        let load = |asked: Vec<LinkQuestion>| async move { Ok(self.load_links(&asked).await) };
+        self.show(self.links.ask(question, load).await??)
+    }
+
+    async fn load_links(&self, asked: &[LinkQuestion]) -> Vec<Listed<LinkEntry>> {
+        self.load_alike(
+            asked,
+            |one, other| {
+                (one.link, one.rows) == (other.link, other.rows) && one.asked == other.asked
+            },
+            |question| question.key.to_text(),
+            |question| question.asked.part.1,
+            async |questions| {
+                let one = questions[0];
+                let keys = questions.iter().map(|question| question.key.clone());
+                let query = one.asked.of_links((one.query)(keys.collect()));
+                self.reader.links_of_each(query).await
+            },
+        )
+        .await
     }
 
     /// What was done under a task, in all tables that are read.
@@ -212,24 +361,24 @@ impl Provenance {
         task: &TaskId,
         ask: Ask,
     ) -> Result<Vec<E>, Error> {
-        let question = (task.clone(), ask);
-        let entries = self
-            .changes
-            .ask(question, |asked| self.load_changes(asked))
-            .await?;
-        self.show(entries)
+        let question = (task.clone(), self.checked(&ask)?);
+        let load = |asked: Vec<_>| async move { Ok(self.load_changes(&asked).await) };
+        self.show(self.changes.ask(question, load).await??)
     }
 
-    async fn load_changes(&self, asked: Vec<(TaskId, Ask)>) -> Result<Vec<Entries>, Error> {
-        let mut answers = Answers::to(&asked);
-        let alike = |(_, one): &(TaskId, Ask), (_, other): &(TaskId, Ask)| one == other;
-        for group in alike_groups(&asked, alike, |(task, _)| task.to_string()) {
-            let tasks = group.questions.iter().map(|(task, _)| task);
-            let query = HistoryQuery::of_tasks(self.reader.tables(), tasks);
-            let query = self.asked(query, &group.questions[0].1)?;
-            answers.put(&group, self.reader.entries_of_each(query).await?);
-        }
-        Ok(answers.0)
+    async fn load_changes(&self, asked: &[(TaskId, Asked)]) -> Vec<Listed<HistoryEntry>> {
+        self.load_alike(
+            asked,
+            |(_, one), (_, other)| one == other,
+            |(task, _)| task.to_string(),
+            |(_, asked)| asked.part.1,
+            async |questions| {
+                let tasks = questions.iter().map(|(task, _)| task);
+                let query = HistoryQuery::of_tasks(self.reader.tables(), tasks);
+                self.reader.entries_of_each(questions[0].1.of(query)).await
+            },
+        )
+        .await
     }
 
     /// What happened in all tables that are read, or in some of them, newest first: for a field at the root.
@@ -245,15 +394,19 @@ impl Provenance {
         let query = match tables {
             None => feed(self.reader.tables()),
             Some(names) => {
-                let tables: Result<Vec<_>, _> = names.iter().map(|name| self.table(name)).collect();
-                feed(tables?)
+                let mut tables = Vec::new();
+                for name in &names {
+                    let table = Table(self.table(name)?);
+                    if !tables.contains(&table) {
+                        tables.push(table);
+                    }
+                }
+                feed(tables.into_iter().map(|Table(table)| table))
             }
         };
-        let entries = self.reader.entries(self.asked(query, &ask)?).await?;
-        Ok(entries
-            .into_iter()
-            .map(|entry| Arc::new(entry).into())
-            .collect())
+        let query = self.checked(&ask)?.of(query);
+        let entries = self.reader.entries(query).await?;
+        self.show(entries.into_iter().map(Arc::new).collect())
     }
 
     /// The table of that name.
@@ -304,25 +457,26 @@ impl Provenance {
         task: &TaskId,
         pagination: Option<OffsetPaginationInput>,
     ) -> Result<Vec<T>, Error> {
-        let question = (task.clone(), pagination);
-        let found = self
-            .children
-            .ask(question, |asked| self.load_children(asked))
-            .await?;
-        self.show(found)
+        let part = pagination.unwrap_or_default().checked(self.page)?;
+        let question = (task.clone(), part);
+        let load = |asked: Vec<_>| async move { Ok(self.load_children(&asked).await) };
+        self.show(self.children.ask(question, load).await??)
     }
 
-    async fn load_children(&self, asked: Vec<Family>) -> Result<Vec<Vec<Arc<TaskRecord>>>, Error> {
-        let mut answers = Answers::to(&asked);
-        let alike = |(_, one): &Family, (_, other): &Family| one == other;
-        for group in alike_groups(&asked, alike, |(task, _)| task.to_string()) {
-            let page = group.questions[0].1.unwrap_or_default();
-            let (offset, limit) = page.checked(self.page)?;
-            let query = TaskQuery::children_of(group.questions.iter().map(|(task, _)| task));
-            let query = query.offset(offset).limit(limit);
-            answers.put(&group, self.reader.tasks_of_each(query).await?);
-        }
-        Ok(answers.0)
+    async fn load_children(&self, asked: &[(TaskId, Part)]) -> Vec<Listed<TaskRecord>> {
+        self.load_alike(
+            asked,
+            |(_, one), (_, other)| one == other,
+            |(task, _)| task.to_string(),
+            |(_, (_, limit))| *limit,
+            async |questions| {
+                let (offset, limit) = questions[0].1;
+                let query = TaskQuery::children_of(questions.iter().map(|(task, _)| task));
+                let query = query.offset(offset).limit(limit);
+                self.reader.tasks_of_each(query).await
+            },
+        )
+        .await
     }
 
     /// The tasks under which something was changed here, newest first: for a field at the root.
@@ -345,10 +499,7 @@ impl Provenance {
             query = query.filter(filter.meant());
         }
         let found = self.reader.tasks(query).await?;
-        Ok(found
-            .into_iter()
-            .map(|task| Arc::new(task).into())
-            .collect())
+        self.show(found.into_iter().map(Arc::new).collect())
     }
 
     /// Entries as they are committed, of a table, a row or a task, first those behind the entry with the cursor `after`: for a
@@ -367,7 +518,10 @@ impl Provenance {
     ) -> Result<BoxStream<'static, Result<E, FieldError>>, FieldError> {
         let watched = self.watched(table, key, task_id, after).await;
         let watched = watched.map_err(Error::into_field_error)?;
-        let shown = |entry: Result<Arc<HistoryEntry>, koherent_diesel::Error>| {
+        let count = Arc::clone(&self.shown);
+        let shown = move |entry: Result<Arc<HistoryEntry>, koherent_diesel::Error>| {
+            // What each event shows is counted anew.
+            count.store(0, Ordering::Relaxed);
             let entry = entry.map_err(|error| Error::from(error).into_field_error());
             entry.map(E::from)
         };
@@ -398,18 +552,39 @@ impl Provenance {
         Ok(live.watch(&self.reader, watch).await?)
     }
 
-    /// For each field of a row: its value, and the entry that gave it that value.
+    /// For each field of a row: its value, and the entry that gave it that value. Each row is a statement of its own, and
+    /// rows that are asked for twice are asked for once.
     ///
     /// # Errors
     ///
     /// [`Error::Database`] where history cannot be read.
-    pub async fn blame<T: Audited>(
+    pub async fn blame<T: Audited, B: From<Blame>>(
         &self,
         _: T,
         key: impl Into<RowKey>,
-    ) -> Result<Vec<Blame>, Error> {
-        let query = BlameQuery::of_row(T::tracked(), key.into());
-        Ok(self.reader.blame(query).await?)
+    ) -> Result<Vec<B>, Error> {
+        let question = (Table(T::tracked()), key.into());
+        let load = |asked: Vec<(Table, RowKey)>| async move { Ok(self.load_blame(&asked).await) };
+        self.show(self.blamed.ask(question, load).await??)
+    }
+
+    async fn load_blame(&self, asked: &[(Table, RowKey)]) -> Vec<Result<Vec<Blame>, Error>> {
+        let mut answers = Vec::with_capacity(asked.len());
+        let mut loaded = self.shown.load(Ordering::Relaxed);
+        for (at, question) in asked.iter().enumerate() {
+            let known = asked[..at].iter().position(|known| known == question);
+            let answer = match (known, self.allow(loaded)) {
+                (Some(known), _) => Result::clone(&answers[known]),
+                (None, Err(refusal)) => Err(refusal),
+                (None, Ok(())) => {
+                    let query = BlameQuery::of_row(question.0.0, question.1.clone());
+                    self.reader.blame(query).await.map_err(Error::from)
+                }
+            };
+            loaded = loaded.saturating_add(answer.as_ref().map_or(0, |fields| count(fields)));
+            answers.push(answer);
+        }
+        answers
     }
 
     /// The rows that have such an entry, as far as whoever asks may see it: a condition for a query of Diesel's.
@@ -442,25 +617,23 @@ impl Provenance {
         Ok(changed(table, filter))
     }
 
-    /// Puts the arguments of a field into a query.
-    fn asked(&self, query: HistoryQuery, ask: &Ask) -> Result<HistoryQuery, Error> {
-        let (offset, limit) = ask.pagination.unwrap_or_default().checked(self.page)?;
-        let order = ask.order.unwrap_or_default();
-        let mut query = query.offset(offset).limit(limit).order(order.into());
+    /// What the arguments of a field mean.
+    fn checked(&self, ask: &Ask) -> Result<Asked, Error> {
+        let mut filters = Vec::new();
         if let Some(filter) = &ask.filters {
-            query = query.filter(filter.checked()?);
-        }
-        if let Some(cursor) = &ask.after {
-            let cursor: Cursor = cursor.parse().map_err(|_| BAD_CURSOR)?;
-            query = query.after(cursor);
+            filters.push(filter.checked()?);
         }
         if let Some(date) = ask.as_of {
-            let after = date
-                .checked_add_signed(TimeDelta::microseconds(1))
-                .unwrap_or(date);
-            query = query.filter(HistoryFilter::new().before(after));
+            let after = date.checked_add_signed(TimeDelta::microseconds(1));
+            filters.push(HistoryFilter::new().before(after.unwrap_or(date)));
         }
-        Ok(query)
+        let after = ask.after.as_deref().map(str::parse).transpose();
+        Ok(Asked {
+            part: ask.pagination.unwrap_or_default().checked(self.page)?,
+            order: ask.order.unwrap_or_default(),
+            filters,
+            after: after.map_err(|_| BAD_CURSOR)?,
+        })
     }
 
     /// The user with that id: those that are asked for side by side are loaded together.
@@ -481,11 +654,19 @@ impl Provenance {
             ids.sort_unstable();
             ids.dedup();
             let found = U::load(context, ids).await?;
-            let any = |user: &U| Arc::new(user.clone()) as Arc<dyn Any + Send + Sync>;
-            Ok(asked.iter().map(|id| found.get(id).map(any)).collect())
+            Ok(asked.iter().map(|id| found.get(id).cloned()).collect())
         };
-        let found = self.users.ask(id, load).await?;
-        Ok(found.and_then(|user| user.downcast_ref::<U>().cloned()))
+        self.users_of::<U>().ask(id, load).await
+    }
+
+    /// The batch for users of that type.
+    fn users_of<U: Clone + Send + Sync + 'static>(&self) -> Arc<Batch<UserId, Option<U>>> {
+        let mut batches = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = batches
+            .entry(TypeId::of::<U>())
+            .or_insert_with(|| Arc::new(Batch::<UserId, Option<U>>::new()));
+        let batch = Arc::clone(batch).downcast();
+        batch.unwrap_or_else(|_| Arc::new(Batch::new()))
     }
 }
 
@@ -510,19 +691,19 @@ struct Alike<'q, Q> {
     numbers: HashMap<String, usize>,
 }
 
-/// Puts questions together that are `alike`; `key` tells them from each other.
+/// Puts questions together that are `alike`; `key` tells them from each other, `room` says how many may be together.
 fn alike_groups<Q>(
     asked: &[Q],
+    room: impl Fn(&Q) -> usize,
     alike: impl Fn(&Q, &Q) -> bool,
     key: impl Fn(&Q) -> String,
 ) -> Vec<Alike<'_, Q>> {
-    /// SQLite has at most 500 branches in a statement.
-    const MOST: usize = 400;
     let mut groups: Vec<Alike<'_, Q>> = Vec::new();
     for (place, question) in asked.iter().enumerate() {
         let key = key(question);
         let fits = |group: &Alike<'_, Q>| {
-            let has_room = group.questions.len() < MOST || group.numbers.contains_key(&key);
+            let has_room =
+                group.questions.len() < room(question) || group.numbers.contains_key(&key);
             has_room && alike(group.questions[0], question)
         };
         let at = groups.iter().position(fits).unwrap_or_else(|| {
@@ -544,23 +725,9 @@ fn alike_groups<Q>(
     groups
 }
 
-/// Answers, in the order of the questions.
-struct Answers<V>(Vec<Vec<Arc<V>>>);
-
-impl<V> Answers<V> {
-    fn to<Q>(asked: &[Q]) -> Self {
-        Self(asked.iter().map(|_| Vec::new()).collect())
-    }
-
-    fn put<Q>(&mut self, group: &Alike<'_, Q>, found: Vec<Vec<V>>) {
-        let found = found.into_iter();
-        let shared: Vec<Vec<Arc<V>>> = found
-            .map(|found| found.into_iter().map(Arc::new).collect())
-            .collect();
-        for (place, number) in &group.places {
-            self.0[*place].clone_from(&shared[*number]);
-        }
-    }
+/// How many there are.
+fn count<V>(found: &[V]) -> u32 {
+    u32::try_from(found.len()).unwrap_or(u32::MAX)
 }
 
 /// Who somebody is: a `sub` means nothing without its issuer.

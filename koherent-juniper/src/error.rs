@@ -98,6 +98,12 @@ impl Error {
             Self::Refused { text, .. } => text,
             Self::Database(error) => match error.code() {
                 _ if error.reason() == "FIELD_UNKNOWN" => "There is no audited field of that name.",
+                _ if error.reason() == "CURSOR_INVALID" => {
+                    "The cursor is of an entry of another table: give one that came with these entries."
+                }
+                _ if error.reason() == "STATEMENT_TIMEOUT" => {
+                    "This takes the database too long: ask for less."
+                }
                 ErrorCode::NotFound => "There is no such row.",
                 ErrorCode::Conflict => "The change collides with what is stored.",
                 ErrorCode::PermissionDenied => "This task cannot be used here.",

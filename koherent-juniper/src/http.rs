@@ -16,6 +16,9 @@ use crate::limits::{Limits, exceeded};
 
 /// Answers the body of a `POST`: one operation, or a list of them. What exceeds the limits is refused before Juniper sees it.
 ///
+/// It does not look at headers. Where cookies sign people in, let nobody in whose `Content-Type` is not `application/json`:
+/// pages of other origins can send everything else in their name. Bearer tokens need no such care.
+///
 /// The status is 200 for what was executed, whatever became of its fields, and 400 for what was not; 413 where the body is too
 /// long. The answer is JSON in either case.
 ///
@@ -81,13 +84,14 @@ enum Operations<S> {
     Several(Vec<Operation<S>>),
 }
 
-/// An operation as clients send it. Extensions are for those who know them.
+/// An operation as clients send it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound = "S: ScalarValue")]
 pub(crate) struct Operation<S> {
     pub(crate) query: String,
     pub(crate) operation_name: Option<String>,
     pub(crate) variables: Option<InputValue<S>>,
+    extensions: Option<Value>,
 }
 
 impl<S: ScalarValue> Operation<S> {
@@ -119,7 +123,7 @@ fn read<S: ScalarValue>(
     }
 }
 
-const NO_REQUEST: Error = Error::fixed(
+pub(crate) const NO_REQUEST: Error = Error::fixed(
     ErrorCode::BadRequest,
     "REQUEST_INVALID",
     "This is no GraphQL request: send JSON such as {\"query\": \"{ __typename }\", \"variables\": {}}.",
@@ -138,6 +142,11 @@ where
     N: GraphQLSubscriptionType<S, TypeInfo: Sync, Context = Q::Context> + Sync,
     S: ScalarValue + Send + Sync,
 {
+    // The token of a task that is there must not count for nothing.
+    let extensions = operation.extensions.as_ref();
+    if extensions.is_some_and(|extensions| !extensions["rekuestTask"].is_null()) {
+        return (false, refusal(MISPLACED_TASK));
+    }
     let name = operation.operation_name.as_deref();
     match limits.check(&schema.schema, &operation.query, name) {
         Ok(OperationType::Subscription) => return (false, refusal(SUBSCRIPTION)),
@@ -148,6 +157,12 @@ where
     let json = serde_json::to_value(&response).unwrap_or_else(|_| refusal(Error::internal()));
     (response.is_ok(), json)
 }
+
+const MISPLACED_TASK: Error = Error::fixed(
+    ErrorCode::BadRequest,
+    "TASK_TOKEN_MISPLACED",
+    "Over HTTP the token of a task comes in the header Rekuest-Task: extensions.rekuestTask is for websockets.",
+);
 
 const SUBSCRIPTION: Error = Error::fixed(
     ErrorCode::BadRequest,

@@ -23,5 +23,6 @@ pub use input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilte
 pub use koherent_juniper_macros::provenance;
 pub use limits::Limits;
 pub use types::{
-    Client, FieldBlame, HistoryKind, ModelChange, Organization, ProvenanceEntry, Task, User,
+    Client, FieldBlame, HistoryKind, LinkEntry, LinkKind, LinkedRow, ModelChange, Organization,
+    ProvenanceEntry, Task, User,
 };

@@ -4,7 +4,7 @@
 //! aliases, introspection that multiplies. So tokens are counted first, in one pass without recursion; only what is short and
 //! flat enough is parsed, and its fields are counted with their fragments taken apart, each fragment once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use juniper::parser::{Lexer, Token, parse_document_source};
 use juniper::{Definition, OperationType, ScalarValue, SchemaType, Selection};
@@ -57,6 +57,9 @@ impl Default for Limits {
 
 /// How deep braces, brackets and parentheses may stand in each other: what is parsed takes the stack.
 const NESTING: u32 = 64;
+
+/// How many fragments may contain each other: those too take the stack.
+const FRAGMENTS: usize = 64;
 
 /// How deep introspection may go: what GraphiQL asks for is 15 deep.
 const INTROSPECTION_DEPTH: u32 = 20;
@@ -113,6 +116,9 @@ impl Limits {
                 let operation = &operation.item;
                 let cost = counted.selections(&operation.selection_set)?;
                 cost.judge(self)?;
+                if operation.operation_type == OperationType::Mutation {
+                    counted.are_different(&operation.selection_set, &mut HashSet::new())?;
+                }
                 operations += 1;
                 let name = operation.name.as_ref().map(|name| name.item);
                 if operation_name.is_none() || name == operation_name {
@@ -191,6 +197,7 @@ struct Cost {
     fields: u32,
     depth: u32,
     /// The same for what is asked of the schema itself.
+    introspection_fields: u32,
     introspection_depth: u32,
     /// How many lists of the schema stand in each other.
     lists: u32,
@@ -202,6 +209,9 @@ impl Cost {
         Self {
             fields: self.fields.saturating_add(other.fields),
             depth: self.depth.max(other.depth),
+            introspection_fields: self
+                .introspection_fields
+                .saturating_add(other.introspection_fields),
             introspection_depth: self.introspection_depth.max(other.introspection_depth),
             lists: self.lists.max(other.lists),
         }
@@ -221,22 +231,21 @@ impl Cost {
                 | "directives"
         );
         let introspects = name.starts_with("__");
-        let depth = inside.depth + 1;
+        let (fields, depth) = (inside.fields.saturating_add(1), inside.depth + 1);
+        if introspects {
+            return Self {
+                fields: 1,
+                depth: 1,
+                introspection_fields: inside.introspection_fields.saturating_add(fields),
+                introspection_depth: depth.max(inside.introspection_depth),
+                lists: inside.lists,
+            };
+        }
         Self {
-            fields: if introspects {
-                1
-            } else {
-                inside.fields.saturating_add(1)
-            },
-            depth: if introspects { 1 } else { depth },
-            introspection_depth: match introspects {
-                true => depth.max(inside.introspection_depth),
-                false => inside.introspection_depth,
-            },
-            lists: match introspects {
-                true => inside.lists,
-                false => inside.lists + u32::from(is_list),
-            },
+            fields,
+            depth,
+            lists: inside.lists + u32::from(is_list),
+            ..inside
         }
     }
 
@@ -269,6 +278,14 @@ impl Cost {
                     "introspection depth",
                     depth,
                     INTROSPECTION_DEPTH,
+                ));
+            }
+            if self.introspection_fields > limits.complexity {
+                return Err(exceeded(
+                    "QUERY_TOO_COMPLEX",
+                    "introspection complexity",
+                    self.introspection_fields,
+                    limits.complexity,
                 ));
             }
             if self.lists > INTROSPECTION_LISTS {
@@ -343,6 +360,9 @@ impl<'q, S> Counted<'_, 'q, S> {
         if self.open.contains(&name) {
             return Err(FRAGMENT_CYCLE);
         }
+        if self.open.len() >= FRAGMENTS {
+            return Err(exceeded("QUERY_TOO_DEEP", "fragments", "more", FRAGMENTS));
+        }
         self.open.push(name);
         let cost = self.selections(selections)?;
         self.open.pop();
@@ -350,6 +370,43 @@ impl<'q, S> Counted<'_, 'q, S> {
         Ok(cost)
     }
 }
+
+impl<'q, S> Counted<'_, 'q, S> {
+    /// Whether the fields at the root of a mutation are answered under different names. GraphQL merges those of one name, and
+    /// does once what they ask for; Juniper would do it twice.
+    fn are_different(
+        &self,
+        selections: &[Selection<'q, S>],
+        names: &mut HashSet<&'q str>,
+    ) -> Result<(), Error> {
+        for selection in selections {
+            match selection {
+                Selection::Field(field) => {
+                    let field = &field.item;
+                    let name = field.alias.as_ref().unwrap_or(&field.name).item;
+                    if name != "__typename" && !names.insert(name) {
+                        return Err(MUTATION_REPEATED);
+                    }
+                }
+                Selection::FragmentSpread(spread) => {
+                    if let Some(inside) = self.fragments.get(spread.item.name.item) {
+                        self.are_different(inside, names)?;
+                    }
+                }
+                Selection::InlineFragment(inline) => {
+                    self.are_different(&inline.item.selection_set, names)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const MUTATION_REPEATED: Error = Error::fixed(
+    ErrorCode::BadRequest,
+    "MUTATION_REPEATED",
+    "Two fields of the mutation have one name in the answer: put them together, or give each an alias.",
+);
 
 const FRAGMENT_CYCLE: Error = Error::fixed(
     ErrorCode::BadRequest,

@@ -1,8 +1,10 @@
 //! The types that lead to each other, and to users: written once, for any context and user type.
 
-/// Writes the types `ProvenanceEntry`, `Task` and `FieldBlame` for a context and a user type of the application's own.
+/// Writes the types `ProvenanceEntry`, `Task`, `FieldBlame` and `LinkEntry` for a context and a user type of the application's own.
 ///
-/// Without it, a user is `User { sub }`: `koherent_juniper::{ProvenanceEntry, Task, FieldBlame}` are such types, for every
+/// They have these names in the schema, and stand in it once.
+///
+/// Without it, a user is `User { sub }`: `koherent_juniper::{ProvenanceEntry, Task, FieldBlame, LinkEntry}` are such types, for every
 /// context.
 ///
 /// ```
@@ -38,13 +40,15 @@ macro_rules! provenance_types {
         )]
         pub struct ProvenanceEntry(pub ::std::sync::Arc<$crate::__private::HistoryEntry>);
 
-        impl From<::std::sync::Arc<$crate::__private::HistoryEntry>> for ProvenanceEntry {
+        impl ::core::convert::From<::std::sync::Arc<$crate::__private::HistoryEntry>>
+            for ProvenanceEntry
+        {
             fn from(entry: ::std::sync::Arc<$crate::__private::HistoryEntry>) -> Self {
                 Self(entry)
             }
         }
 
-        impl From<$crate::__private::HistoryEntry> for ProvenanceEntry {
+        impl ::core::convert::From<$crate::__private::HistoryEntry> for ProvenanceEntry {
             fn from(entry: $crate::__private::HistoryEntry) -> Self {
                 Self(entry.into())
             }
@@ -61,6 +65,11 @@ macro_rules! provenance_types {
             /// The table of the row.
             fn table(&self) -> &str {
                 self.0.table
+            }
+
+            /// What a row of the table is called, for people.
+            fn label(&self) -> &str {
+                self.0.label
             }
 
             /// The key of the row. A key of several columns is a JSON array of texts.
@@ -84,28 +93,31 @@ macro_rules! provenance_types {
             }
 
             /// Who did it; null for changes of jobs and of nobody.
-            async fn user(&self, context: &$context) -> Result<Option<$user>, $crate::Error> {
+            async fn user(
+                &self,
+                context: &$context,
+            ) -> ::core::result::Result<::core::option::Option<$user>, $crate::Error> {
                 let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
                 provenance.user(context, $crate::UserId::of(&self.0)).await
             }
 
             /// The OAuth application that was used.
-            fn client(&self) -> Option<$crate::Client> {
+            fn client(&self) -> ::core::option::Option<$crate::Client> {
                 self.0.client.as_ref().map(Into::into)
             }
 
             /// The organization in which the principal acted.
-            fn organization(&self) -> Option<$crate::Organization> {
+            fn organization(&self) -> ::core::option::Option<$crate::Organization> {
                 self.0.organization.as_ref().map(Into::into)
             }
 
             /// The verified task; null where the change was made under none.
-            fn task(&self) -> Option<Task> {
+            fn task(&self) -> ::core::option::Option<Task> {
                 self.0.task.clone().map(Task)
             }
 
             /// Why, where a reason was given.
-            fn reason(&self) -> Option<&str> {
+            fn reason(&self) -> ::core::option::Option<&str> {
                 self.0.reason.as_deref()
             }
 
@@ -115,33 +127,33 @@ macro_rules! provenance_types {
             }
 
             /// The job that did it, where no principal did.
-            fn system(&self) -> Option<&str> {
+            fn system(&self) -> ::core::option::Option<&str> {
                 $crate::__private::context_text(&self.0, "system")
             }
 
             /// Who acted in the user's place, where somebody did.
-            fn impersonator(&self) -> Option<&str> {
+            fn impersonator(&self) -> ::core::option::Option<&str> {
                 $crate::__private::context_text(&self.0, "impersonator")
             }
 
             /// What links the change to other systems' logs. It is not verified.
-            fn correlation_id(&self) -> Option<&str> {
+            fn correlation_id(&self) -> ::core::option::Option<&str> {
                 $crate::__private::context_text(&self.0, "correlation_id")
             }
 
             /// The kind of statement that went past the audit and was recorded by the database; null where the change was
             /// audited.
-            fn captured(&self) -> Option<&str> {
+            fn captured(&self) -> ::core::option::Option<&str> {
                 self.0.captured()
             }
 
             /// The database role of that statement.
-            fn database_role(&self) -> Option<&str> {
+            fn database_role(&self) -> ::core::option::Option<&str> {
                 self.0.database_role()
             }
 
             /// The fields that changed, with their old and new values.
-            fn effective_changes(&self) -> Vec<$crate::ModelChange> {
+            fn effective_changes(&self) -> ::std::vec::Vec<$crate::ModelChange> {
                 self.0.changes.iter().map(Into::into).collect()
             }
         }
@@ -154,7 +166,7 @@ macro_rules! provenance_types {
         )]
         pub struct Task(pub ::std::sync::Arc<$crate::__private::TaskRecord>);
 
-        impl From<::std::sync::Arc<$crate::__private::TaskRecord>> for Task {
+        impl ::core::convert::From<::std::sync::Arc<$crate::__private::TaskRecord>> for Task {
             fn from(task: ::std::sync::Arc<$crate::__private::TaskRecord>) -> Self {
                 Self(task)
             }
@@ -169,7 +181,7 @@ macro_rules! provenance_types {
             }
 
             /// The task that caused this one; null at the root.
-            fn parent_task_id(&self) -> Option<::juniper::ID> {
+            fn parent_task_id(&self) -> ::core::option::Option<::juniper::ID> {
                 let parent = self.0.task.parent_task_id.as_ref();
                 parent.map(|id| ::juniper::ID::from(id.to_string()))
             }
@@ -180,7 +192,10 @@ macro_rules! provenance_types {
             }
 
             /// The human at the root of the causal tree.
-            async fn assigner(&self, context: &$context) -> Result<Option<$user>, $crate::Error> {
+            async fn assigner(
+                &self,
+                context: &$context,
+            ) -> ::core::result::Result<::core::option::Option<$user>, $crate::Error> {
                 let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
                 provenance
                     .user(context, Some($crate::UserId::assigner_of(&self.0)))
@@ -228,7 +243,7 @@ macro_rules! provenance_types {
             }
 
             /// The organization in which the task first changed something here.
-            fn organization(&self) -> Option<$crate::Organization> {
+            fn organization(&self) -> ::core::option::Option<$crate::Organization> {
                 self.0.organization.as_ref().map(Into::into)
             }
 
@@ -238,16 +253,24 @@ macro_rules! provenance_types {
             }
 
             /// The task that caused this one, where it changed something here.
-            async fn parent(&self, context: &$context) -> Result<Option<Task>, $crate::Error> {
+            async fn parent(
+                &self,
+                context: &$context,
+            ) -> ::core::result::Result<::core::option::Option<Task>, $crate::Error> {
                 let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
                 match &self.0.task.parent_task_id {
                     Some(parent) => provenance.task(parent.as_str()).await,
-                    None => Ok(None),
+                    ::core::option::Option::None => {
+                        ::core::result::Result::Ok(::core::option::Option::None)
+                    }
                 }
             }
 
             /// The task at the root of the causal tree, where it changed something here.
-            async fn root(&self, context: &$context) -> Result<Option<Task>, $crate::Error> {
+            async fn root(
+                &self,
+                context: &$context,
+            ) -> ::core::result::Result<::core::option::Option<Task>, $crate::Error> {
                 let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
                 provenance.task(self.0.task.root_task_id.as_str()).await
             }
@@ -256,8 +279,8 @@ macro_rules! provenance_types {
             async fn children(
                 &self,
                 context: &$context,
-                pagination: Option<$crate::OffsetPaginationInput>,
-            ) -> Result<Vec<Task>, $crate::Error> {
+                pagination: ::core::option::Option<$crate::OffsetPaginationInput>,
+            ) -> ::core::result::Result<::std::vec::Vec<Task>, $crate::Error> {
                 let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
                 provenance.children(&self.0.task.task_id, pagination).await
             }
@@ -266,11 +289,11 @@ macro_rules! provenance_types {
             async fn changes(
                 &self,
                 context: &$context,
-                filters: Option<$crate::ProvenanceFilter>,
-                pagination: Option<$crate::OffsetPaginationInput>,
-                after: Option<String>,
-                order: Option<$crate::HistoryOrder>,
-            ) -> Result<Vec<ProvenanceEntry>, $crate::Error> {
+                filters: ::core::option::Option<$crate::ProvenanceFilter>,
+                pagination: ::core::option::Option<$crate::OffsetPaginationInput>,
+                after: ::core::option::Option<::std::string::String>,
+                order: ::core::option::Option<$crate::HistoryOrder>,
+            ) -> ::core::result::Result<::std::vec::Vec<ProvenanceEntry>, $crate::Error> {
                 let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
                 let ask = $crate::Ask {
                     filters,
@@ -291,6 +314,12 @@ macro_rules! provenance_types {
         )]
         pub struct FieldBlame(pub $crate::__private::Blame);
 
+        impl ::core::convert::From<$crate::__private::Blame> for FieldBlame {
+            fn from(blame: $crate::__private::Blame) -> Self {
+                Self(blame)
+            }
+        }
+
         /// Where the present value of a field comes from.
         #[::juniper::graphql_object(context = $context)]
         impl FieldBlame {
@@ -300,18 +329,51 @@ macro_rules! provenance_types {
             }
 
             /// The value, as text.
-            fn value(&self) -> Option<String> {
+            fn value(&self) -> ::core::option::Option<::std::string::String> {
                 self.0.value.as_ref().map(|value| value.text())
             }
 
             /// The value, as JSON text: numbers are numbers, text has quotes.
-            fn value_json(&self) -> Option<String> {
+            fn value_json(&self) -> ::core::option::Option<::std::string::String> {
                 self.0.value.as_ref().map(|value| value.json().to_string())
             }
 
             /// The entry that gave it that value; null where the value is older than the history.
-            fn entry(&self) -> Option<ProvenanceEntry> {
+            fn entry(&self) -> ::core::option::Option<ProvenanceEntry> {
                 self.0.entry.clone().map(Into::into)
+            }
+        }
+
+        /// A link between two rows that came to be, changed or went.
+        #[derive(Debug, Clone, PartialEq)]
+        #[expect(
+            clippy::exhaustive_structs,
+            reason = "it is an entry as GraphQL shows it"
+        )]
+        pub struct LinkEntry(pub ::std::sync::Arc<$crate::__private::LinkEntry>);
+
+        impl ::core::convert::From<::std::sync::Arc<$crate::__private::LinkEntry>> for LinkEntry {
+            fn from(entry: ::std::sync::Arc<$crate::__private::LinkEntry>) -> Self {
+                Self(entry)
+            }
+        }
+
+        /// A link between two rows that came to be, changed or went.
+        #[::juniper::graphql_object(context = $context)]
+        impl LinkEntry {
+            /// What happened.
+            fn kind(&self) -> $crate::LinkKind {
+                self.0.kind.into()
+            }
+
+            /// Between which rows.
+            fn ends(&self) -> ::std::vec::Vec<$crate::LinkedRow> {
+                self.0.ends.iter().map(Into::into).collect()
+            }
+
+            /// When, by whom, under which task.
+            fn entry(&self) -> ProvenanceEntry {
+                self.0.entry.clone().into()
             }
         }
     };

@@ -203,6 +203,14 @@ impl Documents {
         let (open, close) = ("ofType { ".repeat(25), "}".repeat(25));
         let document = format!("{{ __schema {{ types {{ {open} name {close} }} }} }}");
         self.add("introspection in depth", document);
+        let doubled =
+            fragments(12, |n| format!("...f{0} ...f{0}", n + 1)).replace(" on Query", " on __Type");
+        let document = format!(
+            "{{ __schema {{ types {{ ...f0 }} }} }} {doubled} fragment f12 on __Type {{ name }}"
+        );
+        self.add("introspection that doubles", document);
+        let document = format!("{{ __schema {{ types {{ {} }} }} }}", "name ".repeat(1_500));
+        self.add("introspection of one thing many times", document);
     }
 
     fn odd_texts(&mut self) {
@@ -396,3 +404,66 @@ const INTROSPECTION: &str = "query IntrospectionQuery {
     fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
         ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
         } } } } } } } } } }";
+
+/// Juniper would do twice what a mutation names twice; tokens of tasks that come in the wrong place must not count for nothing.
+#[tokio::test]
+async fn what_would_be_done_otherwise_than_it_reads_is_refused() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static DONE: AtomicU32 = AtomicU32::new(0);
+
+    struct Mutation;
+
+    #[juniper::graphql_object]
+    impl Mutation {
+        fn add() -> Query {
+            DONE.fetch_add(1, Ordering::Relaxed);
+            Query
+        }
+    }
+
+    let schema = RootNode::new(Query, Mutation, EmptySubscription::<()>::new());
+    let limits = Limits::default();
+    for (query, reason) in [
+        (
+            "mutation { add { name } add { __typename } }",
+            "MUTATION_REPEATED",
+        ),
+        (
+            "mutation { add { name } ... on Mutation { add { name } } }",
+            "MUTATION_REPEATED",
+        ),
+        (
+            "mutation { ...f ...f } fragment f on Mutation { add { name } }",
+            "MUTATION_REPEATED",
+        ),
+        (
+            "mutation { a: add { name } a: add { name } }",
+            "MUTATION_REPEATED",
+        ),
+        (
+            "mutation { add { name } again: add { name } __typename __typename }",
+            "",
+        ),
+    ] {
+        let body = json!({ "query": query }).to_string();
+        let answered = answer(&schema, &(), &limits, body.as_bytes()).await;
+        let said: Value = serde_json::from_str(answered.body()).unwrap();
+        let refusal = &said["errors"][0]["extensions"]["reason"];
+        assert_eq!(
+            refusal.as_str().unwrap_or_default(),
+            reason,
+            "{query}: {said}"
+        );
+    }
+    assert_eq!(DONE.load(Ordering::Relaxed), 2);
+
+    for (token, status) in [(json!("a.b.c"), 400), (json!(7), 400), (Value::Null, 200)] {
+        let body = json!({ "query": "{ name }", "extensions": { "rekuestTask": token } });
+        let (found, said) = ask(&self::schema(), &limits, &body.to_string()).await;
+        assert_eq!(found, status, "{said}");
+        if status == 400 {
+            let refusal = &said["errors"][0]["extensions"]["reason"];
+            assert_eq!(refusal, "TASK_TOKEN_MISPLACED");
+        }
+    }
+}

@@ -17,7 +17,13 @@ pub struct Value(serde_json::Value);
 impl Value {
     /// Text without quotes, everything else as JSON.
     pub(crate) fn text(&self) -> String {
-        FieldValue::from_json(self.0.clone()).text()
+        FieldValue::from(self.clone()).text()
+    }
+}
+
+impl From<Value> for FieldValue {
+    fn from(value: Value) -> Self {
+        Self::from_json(value.0)
     }
 }
 
@@ -65,6 +71,9 @@ pub struct Entry {
     pub reason: Option<String>,
     /// Groups the entries of one transaction.
     pub transaction: String,
+    /// What else the attribution said: the issuer of the principal, `impersonator`, `system`, `correlation_id`; or, of what
+    /// went past the audit and was recorded by the database, `captured` and `database_role`.
+    pub context: Option<Value>,
     /// The fields that changed.
     pub changes: Vec<Change>,
 }
@@ -166,6 +175,7 @@ impl Entry {
             task: entry.task.as_deref().map(Task::from),
             reason: entry.reason.clone(),
             transaction: entry.transaction.hyphenated().to_string(),
+            context: entry.context.clone().map(Value),
             changes: Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! CSV (RFC 4180) that no spreadsheet takes for formulas.
 
+use koherent_core::{FieldValue, RowKey};
 use serde::Serialize;
 
 use crate::answer::{Entry, Value};
@@ -125,25 +126,28 @@ fn value(value: Option<&Value>) -> String {
     value.map(Value::text).unwrap_or_default()
 }
 
+/// As `key` takes it.
 fn key(values: &[Value]) -> String {
-    match values {
-        [one] => one.text(),
-        several => json(&several),
-    }
+    let values = values.iter().cloned().map(FieldValue::from);
+    RowKey::new(values.collect()).to_text()
 }
 
 /// A line of cells.
 pub(crate) fn line(cells: Vec<String>) -> String {
-    let mut line = csv::Writer::from_writer(Vec::new());
+    let mut line = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
     // Writing to memory does not fail, and what was written is text.
     let _ = line.write_record(cells.into_iter().map(harmless));
     String::from_utf8(line.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
-/// A cell that no spreadsheet takes for a formula.
+/// A cell that no spreadsheet takes for a formula. Numbers are none.
 fn harmless(cell: String) -> String {
+    let is_digits = cell.bytes().all(|byte| b"0123456789+-.eE".contains(&byte));
     match cell.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{cell}"),
+        Some('-') if is_digits && cell.parse::<f64>().is_ok() => cell,
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n') => format!("'{cell}"),
         _ => cell,
     }
 }
@@ -158,6 +162,9 @@ mod tests {
             "=1+1",
             "+1",
             "-1",
+            "-1.5e-3",
+            "-1+2",
+            "-inf",
             "@a",
             "a\"b,c",
             "two\nlines",
@@ -165,7 +172,8 @@ mod tests {
             "",
         ]
         .map(str::to_owned);
-        let expected = "'=1+1,'+1,'-1,'@a,\"a\"\"b,c\",\"two\nlines\",plain,\n";
+        let expected =
+            "'=1+1,'+1,-1,-1.5e-3,'-1+2,'-inf,'@a,\"a\"\"b,c\",\"two\nlines\",plain,\r\n";
         assert_eq!(line(cells.to_vec()), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! The forms in which what was found is written: entries, activities, changes.
 
 use bytes::Bytes;
+use chrono::Utc;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use koherent_core::ErrorCode;
 use koherent_diesel::{
@@ -77,6 +78,10 @@ impl Asked {
     pub(crate) async fn lines(
         mut self,
     ) -> Result<BoxStream<'static, Result<Bytes, Problem>>, Problem> {
+        if self.question.form == Form::Changes {
+            // They are counted, so what is added meanwhile must not be among them.
+            self.filter = self.filter.before(Utc::now());
+        }
         let as_csv = self.question.format() == Format::Csv;
         let mut head = String::new();
         if as_csv {

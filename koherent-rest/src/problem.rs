@@ -71,11 +71,14 @@ impl std::error::Error for Problem {}
 impl From<koherent_diesel::Error> for Problem {
     fn from(error: koherent_diesel::Error) -> Self {
         let (code, reason) = (error.code(), error.reason());
-        if code == ErrorCode::BadRequest {
+        // These say what the client asked for; what a database says is nobody's business.
+        use koherent_diesel::Error::{ForeignCursor, UnknownField};
+        if matches!(error, UnknownField { .. } | ForeignCursor { .. }) {
             return Self::new(code, reason, error.to_string());
         }
         tracing::error!(reason, "histories cannot be read: {error}");
         let detail = match code {
+            _ if reason == "STATEMENT_TIMEOUT" => "This takes the database too long: ask for less.",
             ErrorCode::Unavailable => "The database is busy: try again.",
             _ => "The service failed.",
         };

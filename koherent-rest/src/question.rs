@@ -134,6 +134,12 @@ choices! {
 /// The most entries of one page.
 const MOST: u32 = 200;
 
+/// How many may be left out: each costs as much as if it were shown.
+const MOST_LEFT_OUT: u32 = 10_000;
+
+/// How many values all lists of a question may have together.
+const MOST_ALTERNATIVES: usize = 200;
+
 /// How many entries a page has, unless it is said.
 const PAGE: u32 = 50;
 
@@ -159,7 +165,39 @@ impl Question {
             );
             return Err(Problem::new(ErrorCode::BadRequest, "PAGE_INVALID", text));
         }
+        if question.offset.is_some_and(|offset| offset > MOST_LEFT_OUT) {
+            let text = format!(
+                "At most {MOST_LEFT_OUT} entries can be left out: what lies further is found with `after`, or with `since` and `before`."
+            );
+            return Err(Problem::new(ErrorCode::BadRequest, "PAGE_INVALID", text));
+        }
+        let alternatives = question.alternatives();
+        if alternatives > MOST_ALTERNATIVES {
+            let text = format!(
+                "Lists of parameters may have at most {MOST_ALTERNATIVES} values, and there are {alternatives}: ask several times."
+            );
+            return Err(Problem::new(ErrorCode::BadRequest, "FILTER_TOO_LONG", text));
+        }
         Ok(question)
+    }
+
+    fn alternatives(&self) -> usize {
+        let lists = [
+            &self.table,
+            &self.key,
+            &self.field,
+            &self.user,
+            &self.client,
+            &self.organization,
+            &self.task,
+            &self.task_tree,
+            &self.root_task,
+            &self.agent_client,
+            &self.issuer,
+            &self.transaction,
+            &self.reason,
+        ];
+        lists.iter().map(|list| list.len()).sum::<usize>() + self.kind.len()
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -202,7 +240,14 @@ impl Question {
                 Problem::new(ErrorCode::BadRequest, "TABLE_UNKNOWN", text)
             })
         };
-        self.table.iter().map(known).collect()
+        let mut tables: Vec<&'static TrackedTable> = Vec::new();
+        for name in &self.table {
+            let table = known(name)?;
+            if !tables.iter().any(|known| std::ptr::eq(*known, table)) {
+                tables.push(table);
+            }
+        }
+        Ok(tables)
     }
 
     /// Which entries are meant.
@@ -269,13 +314,48 @@ impl Question {
 /// What `Accept` asks for, if it names one of the formats.
 fn accepted(headers: &HeaderMap) -> Option<Format> {
     let accept = headers.get(ACCEPT)?.to_str().ok()?;
-    let kinds = accept
-        .split(',')
-        .map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    kinds.into_iter().find_map(|kind| match kind {
-        "application/json" | "*/*" => Some(Format::Json),
-        "application/x-ndjson" | "application/jsonl" => Some(Format::Jsonl),
-        "text/csv" => Some(Format::Csv),
-        _ => None,
-    })
+    let mut best: Option<(f32, Format)> = None;
+    for kind in accept.split(',') {
+        let mut parts = kind.split(';').map(str::trim);
+        let format = match parts.next()? {
+            "application/json" | "application/*" | "*/*" => Format::Json,
+            "application/x-ndjson" | "application/jsonl" => Format::Jsonl,
+            "text/csv" | "text/*" => Format::Csv,
+            _ => continue,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok());
+        let weight: f32 = weight.unwrap_or(1.0);
+        // Of equals the first.
+        if weight > best.map_or(0.0, |(known, _)| known) {
+            best = Some((weight, format));
+        }
+    }
+    best.map(|(_, format)| format)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn formats_are_weighed() {
+        for (accept, format) in [
+            ("text/csv", Some(Format::Csv)),
+            ("text/csv;q=0.5, application/json", Some(Format::Json)),
+            ("application/json;q=0.1, text/csv;q=0.2", Some(Format::Csv)),
+            (
+                "text/html, application/x-ndjson;q=0.9, */*;q=0.8",
+                Some(Format::Jsonl),
+            ),
+            ("text/csv;q=0, */*;q=0.1", Some(Format::Json)),
+            ("*/*", Some(Format::Json)),
+            ("text/html", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(accepted(&headers), format, "{accept}");
+        }
+    }
 }

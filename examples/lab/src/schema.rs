@@ -24,6 +24,7 @@ koherent_diesel::audited_table! {
         /// Where it stands: a secret of the store.
         storage_code -> Text,
     }
+    label = "Sample"
 }
 
 koherent_diesel::audited_table! {
@@ -40,6 +41,7 @@ koherent_diesel::audited_table! {
         /// Of what.
         unit -> Text,
     }
+    label = "Measurement"
 }
 
 koherent_diesel::audited_table! {
@@ -50,6 +52,7 @@ koherent_diesel::audited_table! {
         /// What it says.
         label -> Text,
     }
+    label = "Tag"
 }
 
 koherent_diesel::audited_table! {
@@ -60,6 +63,7 @@ koherent_diesel::audited_table! {
         /// The tag.
         tag_id -> BigInt,
     }
+    label = "Tag of a sample"
 }
 
 koherent_diesel::audited_link!(sample_tags: sample_id => samples, tag_id => tags);

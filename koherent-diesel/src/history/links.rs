@@ -4,7 +4,7 @@ use diesel::query_dsl::methods::FindDsl;
 use koherent_core::{ChangeKind, FieldValue, HistoryEntry, RowKey};
 
 use super::filter::HistoryFilter;
-use super::page::Cursor;
+use super::page::{Cursor, HistoryOrder};
 use super::query::HistoryQuery;
 use super::read::Found;
 use super::select::{GroupBy, Groups};
@@ -125,7 +125,17 @@ where
     T: Audited + FindDsl<K>,
     K: Into<RowKey>,
 {
-    LinkQuery::new(L::tracked(), L::ends(), L::END, vec![key.into()])
+    LinkQuery::of_rows::<L, T>(vec![key.into()])
+}
+
+/// The entries of all links of several rows, with a page for each: [`LinkQuery::load_each`] answers in the order of the keys.
+pub fn links_of_each<L, T, K>(_: L, _: T, keys: impl IntoIterator<Item = K>) -> LinkQuery
+where
+    L: LinksTo<T>,
+    T: Audited,
+    K: Into<RowKey>,
+{
+    LinkQuery::of_rows::<L, T>(keys.into_iter().map(Into::into).collect())
 }
 
 /// What is asked of the history of links: which rows', which entries, how many.
@@ -137,18 +147,14 @@ pub struct LinkQuery {
 }
 
 impl LinkQuery {
-    /// The links of rows at one end of a join table.
-    pub(crate) fn new(
-        link: &'static TrackedTable,
-        ends: [LinkEnd; 2],
-        end: usize,
-        keys: Vec<RowKey>,
-    ) -> Self {
+    /// The links of rows of `T`, whose keys are known at run time only.
+    pub fn of_rows<L: LinksTo<T>, T: Audited>(keys: Vec<RowKey>) -> Self {
+        let ends = L::ends();
         let groups = Groups {
-            by: GroupBy::Column(ends[end].column),
+            by: GroupBy::Column(ends[L::END].column),
             values: keys,
         };
-        let query = HistoryQuery::new(vec![link], Some(groups));
+        let query = HistoryQuery::new(vec![L::tracked()], Some(groups));
         Self { query, ends }
     }
 
@@ -158,9 +164,21 @@ impl LinkQuery {
         self
     }
 
-    /// Only that many, the newest.
+    /// Only that many; of each row, where several are asked for.
     pub fn limit(mut self, limit: u32) -> Self {
         self.query = self.query.limit(limit);
+        self
+    }
+
+    /// Leaves out that many.
+    pub fn offset(mut self, offset: u32) -> Self {
+        self.query = self.query.offset(offset);
+        self
+    }
+
+    /// In that order.
+    pub fn order(mut self, order: HistoryOrder) -> Self {
+        self.query = self.query.order(order);
         self
     }
 
@@ -184,6 +202,19 @@ impl LinkQuery {
             let entries = found.into_iter();
             Ok(entries.map(|found| LinkEntry::new(found, ends)).collect())
         })
+    }
+
+    /// Loads those of each row that was asked for, in that order, in one statement.
+    ///
+    /// # Errors
+    ///
+    /// As [`HistoryQuery::load`].
+    pub fn load_each<C: Driver>(
+        self,
+        connection: &mut C,
+    ) -> C::Reply<'_, Result<Vec<Vec<LinkEntry>>, Error>> {
+        let Self { query, ends } = self;
+        query.run_each(connection, move |found| LinkEntry::new(found, ends))
     }
 }
 

@@ -31,6 +31,7 @@ pub use changes::{ChangeColumn, ResourceChange, ResourceChangeQuery, resource_ch
 pub use filter::{HistoryFilter, HistoryScope};
 pub use links::{
     AuditedLink, LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow, LinksTo, links_of,
+    links_of_each,
 };
 pub use page::{Cursor, HistoryOrder, InvalidCursor};
 pub use past::{Past, as_of, deleted};

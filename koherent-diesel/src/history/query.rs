@@ -234,11 +234,24 @@ impl HistoryQuery {
         self,
         connection: &mut C,
     ) -> C::Reply<'_, Result<Vec<Vec<HistoryEntry>>, Error>> {
+        self.run_each(connection, |found| found.entry)
+    }
+
+    /// Loads for each group what `make` makes of what was found.
+    pub(super) fn run_each<C, T>(
+        self,
+        connection: &mut C,
+        make: impl Fn(Found) -> T + Send + 'static,
+    ) -> C::Reply<'_, Result<Vec<Vec<T>>, Error>>
+    where
+        C: Driver,
+        T: Send + 'static,
+    {
         let count = self.groups.as_ref().map_or(1, |groups| groups.values.len());
         self.run(connection, move |found| {
             let mut each: Vec<_> = (0..count).map(|_| Vec::new()).collect();
             for found in found {
-                each[found.group].push(found.entry);
+                each[found.group].push(make(found));
             }
             Ok(each)
         })

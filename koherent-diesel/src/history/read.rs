@@ -109,6 +109,7 @@ fn read<DB: Engine>(
     let entry = HistoryEntry {
         id,
         table: table.name(),
+        label: table.label(),
         key: RowKey::new(
             key.map(|at| values[at].clone().unwrap_or_else(null))
                 .collect(),

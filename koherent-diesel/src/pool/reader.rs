@@ -200,6 +200,16 @@ impl HistoryReader {
         let query = query.filter(HistoryFilter::new().within(&self.scope));
         self.wait(self.source.links(query)).await
     }
+
+    /// See [`LinkQuery::load_each`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::Pool`] where no connection can be had.
+    pub async fn links_of_each(&self, query: LinkQuery) -> Result<Vec<Vec<LinkEntry>>, Error> {
+        let query = query.filter(HistoryFilter::new().within(&self.scope));
+        self.wait(self.source.links_of_each(query)).await
+    }
 }
 
 impl fmt::Debug for HistoryReader {
@@ -219,6 +229,7 @@ trait Source: Send + Sync {
     fn blame(&self, query: BlameQuery) -> Loading<'_, Vec<Blame>>;
     fn resource_changes(&self, query: ResourceChangeQuery) -> Loading<'_, Vec<ResourceChange>>;
     fn links(&self, query: LinkQuery) -> Loading<'_, Vec<LinkEntry>>;
+    fn links_of_each(&self, query: LinkQuery) -> Loading<'_, Vec<Vec<LinkEntry>>>;
 }
 
 type Loading<'s, T> = BoxFuture<'s, Result<T, Error>>;
@@ -250,5 +261,6 @@ where
         blame(BlameQuery) -> Vec<Blame> = load;
         resource_changes(ResourceChangeQuery) -> Vec<ResourceChange> = load;
         links(LinkQuery) -> Vec<LinkEntry> = load;
+        links_of_each(LinkQuery) -> Vec<Vec<LinkEntry>> = load_each;
     }
 }

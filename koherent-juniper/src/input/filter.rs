@@ -6,6 +6,7 @@ use koherent_core::{ErrorCode, RowKey};
 use koherent_diesel::HistoryFilter;
 
 use crate::error::Error;
+use crate::limits::exceeded;
 use crate::types::HistoryKind;
 
 /// Which entries of histories are meant. All that is said must hold, of one and the same entry.
@@ -65,8 +66,18 @@ impl ProvenanceFilter {
     ///
     /// # Errors
     ///
-    /// A refusal where the transaction is no UUID, with the reason `FILTER_INVALID`.
+    /// A refusal where the transaction is no UUID, with the reason `FILTER_INVALID`, or where there are more than 200 keys or
+    /// fields, with `FILTER_TOO_LONG`.
     pub fn checked(&self) -> Result<HistoryFilter, Error> {
+        let lists = [
+            ("fields", self.fields.as_ref().map(Vec::len)),
+            ("keys", self.keys.as_ref().map(Vec::len)),
+        ];
+        for (name, length) in lists {
+            if let Some(length) = length.filter(|length| *length > MOST_ALTERNATIVES) {
+                return Err(exceeded("FILTER_TOO_LONG", name, length, MOST_ALTERNATIVES));
+            }
+        }
         let mut filter = HistoryFilter::new();
         let text = |id: &ID| id.to_string();
         if let Some(task) = &self.task_id {
@@ -117,6 +128,9 @@ impl ProvenanceFilter {
         Ok(filter)
     }
 }
+
+/// How many keys or fields a filter may name.
+const MOST_ALTERNATIVES: usize = 200;
 
 const NOT_A_UUID: Error = Error::fixed(
     ErrorCode::BadRequest,

@@ -5,6 +5,9 @@ use koherent_core::ErrorCode;
 
 use crate::error::Error;
 
+/// How many may be left out: each costs as much as if it were shown.
+const MOST_LEFT_OUT: u32 = 10_000;
+
 /// Which part of a list.
 ///
 /// ```
@@ -17,7 +20,7 @@ use crate::error::Error;
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL input")]
 #[graphql(description = "Which part of a list.")]
 pub struct OffsetPaginationInput {
-    /// How many to leave out.
+    /// How many to leave out: at most 10,000.
     #[graphql(default = 0)]
     pub offset: i32,
     /// How many to show; without it, as many as one page may have.
@@ -36,11 +39,15 @@ impl OffsetPaginationInput {
             .limit
             .map_or(Some(most), |limit| u32::try_from(limit).ok());
         match (offset, limit) {
-            (Some(offset), Some(limit)) if limit <= most => Ok((offset, limit)),
+            (Some(offset), Some(limit)) if offset <= MOST_LEFT_OUT && limit <= most => {
+                Ok((offset, limit))
+            }
             _ => Err(Error::refused(
                 ErrorCode::BadRequest,
                 "PAGE_INVALID",
-                format!("Ask for an offset of at least 0, and for a limit of 0 to {most}."),
+                format!(
+                    "Ask for an offset of 0 to {MOST_LEFT_OUT}, and for a limit of 0 to {most}; what lies further is found with `after`."
+                ),
             )),
         }
     }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::future::BoxFuture;
 use juniper::OperationType;
-use juniper::http::GraphQLRequest;
+use koherent_core::ErrorCode;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use super::message::{Closing, PROTOCOL, Said, Subscribe, acknowledged, error, pong};
-use super::operation::{NO_TASK, NO_TOKEN, Run};
+use super::message::{Closing, PROTOCOL, Said, acknowledged, error, pong};
+use super::operation::{NO_TASK, NO_TOKEN, run};
+use super::schema::{Asked, SocketSchema};
 use super::service::{Operation, SocketService};
 use super::settings::{Mutations, SocketSettings};
 use crate::limits::{Limits, exceeded};
@@ -22,17 +23,23 @@ use crate::limits::{Limits, exceeded};
 /// How long a client may take to take a message.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
+/// How often it is asked at most whether a client is there.
+const SHORTEST_KEEP_ALIVE: Duration = Duration::from_millis(10);
+
 /// How many answers wait for a client that is slow, before operations wait.
 const WAITING: usize = 32;
 
 /// Serves a connection to its end.
-pub(super) async fn serve<V: SocketService>(
+pub(super) async fn serve<T, V>(
     mut socket: WebSocket,
+    schema: Arc<T>,
     service: V,
-    run: Arc<dyn Run<V::Session>>,
     settings: SocketSettings,
     limits: Limits,
-) {
+) where
+    T: SocketSchema,
+    V: SocketService<Context = T::Context>,
+{
     let closing = if socket
         .protocol()
         .is_none_or(|protocol| protocol != PROTOCOL)
@@ -41,8 +48,8 @@ pub(super) async fn serve<V: SocketService>(
     } else {
         let (answers, answered) = mpsc::channel(WAITING);
         let mut connection = Connection {
+            schema,
             service,
-            run,
             settings,
             limits,
             session: None,
@@ -63,9 +70,9 @@ pub(super) async fn serve<V: SocketService>(
     }
 }
 
-struct Connection<V: SocketService> {
+struct Connection<T, V: SocketService> {
+    schema: Arc<T>,
     service: V,
-    run: Arc<dyn Run<V::Session>>,
     settings: SocketSettings,
     limits: Limits,
     session: Option<Arc<V::Session>>,
@@ -84,7 +91,11 @@ struct Answer {
     message: Value,
 }
 
-impl<V: SocketService> Connection<V> {
+impl<T, V> Connection<T, V>
+where
+    T: SocketSchema,
+    V: SocketService<Context = T::Context>,
+{
     /// Talks until somebody closes; says why, where it is us.
     async fn talk(
         &mut self,
@@ -93,7 +104,8 @@ impl<V: SocketService> Connection<V> {
     ) -> Option<Closing> {
         let begun = Instant::now();
         let sign_in_until = begun + self.settings.sign_in_within;
-        let mut ticks = interval_at(begun + self.settings.keep_alive, self.settings.keep_alive);
+        let keep_alive = self.settings.keep_alive.max(SHORTEST_KEEP_ALIVE);
+        let mut ticks = interval_at(begun + keep_alive, keep_alive);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = begun;
         loop {
@@ -104,7 +116,12 @@ impl<V: SocketService> Connection<V> {
                         Ok(Message::Text(text)) => text,
                         Ok(Message::Ping(_) | Message::Pong(_)) => continue,
                         Ok(Message::Binary(_)) => return Some(Closing::BAD_MESSAGE),
-                        Ok(Message::Close(_)) | Err(_) => return None,
+                        Ok(Message::Close(_)) => return None,
+                        Err(error) => {
+                            // The library has no other word for it that can be reached from here.
+                            let is_too_long = error.to_string().contains("too long");
+                            return is_too_long.then_some(Closing::TOO_LONG);
+                        }
                     };
                     let Ok(said) = serde_json::from_str(&text) else {
                         return Some(Closing::BAD_MESSAGE);
@@ -135,13 +152,24 @@ impl<V: SocketService> Connection<V> {
                 }
                 () = sleep_until(sign_in_until), if self.session.is_none() => return Some(Closing::NOT_SIGNED_IN),
                 _ = ticks.tick() => {
-                    if heard.elapsed() > 3 * self.settings.keep_alive {
+                    if heard.elapsed() > 3 * keep_alive {
                         return Some(Closing::GONE);
+                    }
+                    if let Some(reason) = self.signed_out().await {
+                        return Some(Closing::forbidden(reason));
                     }
                     send(socket, Message::Ping(Default::default())).await?;
                 }
             }
         }
+    }
+
+    /// Why the login does not hold any more. Where that cannot be found out at the moment, it holds.
+    async fn signed_out(&self) -> Option<&'static str> {
+        let session = self.session.as_ref()?;
+        let asked = timeout(TAKEN_WITHIN, self.service.still_signed_in(session)).await;
+        let error = asked.ok()?.err()?;
+        (error.code() != ErrorCode::Unavailable).then(|| error.reason())
     }
 
     /// What to say to a message, if anything.
@@ -183,12 +211,7 @@ impl<V: SocketService> Connection<V> {
     }
 
     /// Starts an operation; or says why not.
-    fn start(
-        &mut self,
-        id: String,
-        asked: Subscribe,
-        session: Arc<V::Session>,
-    ) -> Result<(), Value> {
+    fn start(&mut self, id: String, asked: Asked, session: Arc<V::Session>) -> Result<(), Value> {
         let refuse = |refusal| error(&id, refusal);
         if self.active.len() >= self.settings.operations {
             let (is, most) = (self.active.len() + 1, self.settings.operations);
@@ -200,23 +223,20 @@ impl<V: SocketService> Connection<V> {
             )));
         }
         let task_token = asked.task_token().map_err(|()| refuse(NO_TOKEN))?;
-        let name = asked.operation_name.as_deref();
-        let kind = self.limits.check(self.run.schema(), &asked.query, name);
-        let kind = kind.map_err(refuse)?;
+        let kind = self.schema.check(&self.limits, &asked).map_err(refuse)?;
         let needs_task = self.settings.mutations == Mutations::NeedTask;
         if kind == OperationType::Mutation && needs_task && task_token.is_none() {
             return Err(refuse(NO_TASK));
         }
         let operation = Operation::new(kind, task_token);
-        let request = GraphQLRequest::new(asked.query, asked.operation_name, asked.variables);
         self.started += 1;
         let number = self.started;
-        let (run, answers) = (Arc::clone(&self.run), self.answers.clone());
-        let running = id.clone();
+        let (schema, service) = (Arc::clone(&self.schema), self.service.clone());
+        let (answers, running) = (self.answers.clone(), id.clone());
         let handle = self.operations.spawn(async move {
-            let say = |message: Value| -> BoxFuture<'_, ()> {
-                let id = running.clone();
-                let answers = &answers;
+            let said_of = running.clone();
+            let say = move |message: Value| -> BoxFuture<'static, ()> {
+                let (answers, id) = (answers.clone(), said_of.clone());
                 Box::pin(async move {
                     let answer = Answer {
                         id,
@@ -226,7 +246,10 @@ impl<V: SocketService> Connection<V> {
                     let _ = answers.send(answer).await;
                 })
             };
-            run.run(&session, &running, operation, request, &say).await;
+            run(
+                &*schema, &service, &session, &running, operation, asked, &say,
+            )
+            .await;
         });
         self.active.insert(id, (number, handle));
         Ok(())

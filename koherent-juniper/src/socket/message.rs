@@ -1,9 +1,9 @@
 //! What is said, and the codes with which a connection is closed.
 
-use juniper::{DefaultScalarValue, InputValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::schema::Asked;
 use crate::error::Error;
 use crate::http::error_object;
 
@@ -22,35 +22,11 @@ pub(super) enum Said {
     Pong {},
     Subscribe {
         id: String,
-        payload: Subscribe,
+        payload: Asked,
     },
     Complete {
         id: String,
     },
-}
-
-/// An operation.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Subscribe {
-    pub(super) query: String,
-    #[serde(default)]
-    pub(super) operation_name: Option<String>,
-    #[serde(default)]
-    pub(super) variables: Option<InputValue<DefaultScalarValue>>,
-    #[serde(default)]
-    pub(super) extensions: Option<Value>,
-}
-
-impl Subscribe {
-    /// The token of its task. What is there and is no text is wrong, not absent.
-    pub(super) fn task_token(&self) -> Result<Option<String>, ()> {
-        match self.extensions.as_ref().map(|all| &all["rekuestTask"]) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(token)) => Ok(Some(token.clone())),
-            Some(_) => Err(()),
-        }
-    }
 }
 
 /// How a connection ends.
@@ -70,6 +46,7 @@ macro_rules! closings {
 
 closings! {
     GONE = 1001 "The client says nothing any more";
+    TOO_LONG = 1009 "The message is too long";
     BAD_MESSAGE = 4400 "Invalid message received";
     UNAUTHORIZED = 4401 "Unauthorized";
     NO_PROTOCOL = 4406 "Subprotocol not acceptable";
@@ -98,6 +75,11 @@ pub(super) fn next(id: &str, payload: &Value) -> Value {
 
 pub(super) fn error(id: &str, error: Error) -> Value {
     json!({ "id": id, "type": "error", "payload": [error_object(error)] })
+}
+
+/// The errors with which an operation ends, as Juniper writes them.
+pub(super) fn errors(id: &str, errors: &Value) -> Value {
+    json!({ "id": id, "type": "error", "payload": errors })
 }
 
 pub(super) fn complete(id: &str) -> Value {

@@ -9,15 +9,18 @@
 //! | `message.rs` | what is said, and the codes with which a connection is closed |
 //! | `service.rs` | what an application says: who signs in, and what the context of an operation is |
 //! | `settings.rs` | origins, times, how many operations |
+//! | `schema.rs` | the schema, whatever its types and its scalar |
 //! | `operation.rs` | one operation, from its message to its answers |
 //! | `connection.rs` | the connection: everything that can happen, in one loop |
 
 mod connection;
 mod message;
 mod operation;
+mod schema;
 mod service;
 mod settings;
 
+pub use schema::SocketSchema;
 pub use service::{Operation, SocketRefusal, SocketService};
 pub use settings::{Mutations, Origins, SocketSettings};
 
@@ -26,7 +29,6 @@ use std::sync::Arc;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use juniper::{GraphQLSubscriptionType, GraphQLTypeAsync, RootNode};
 
 use crate::limits::Limits;
 
@@ -71,43 +73,28 @@ use crate::limits::Limits;
 ///     upgrade(&headers, request, schema, Service, SocketSettings::default(), Limits::default())
 /// }
 /// ```
-pub fn upgrade<Q, M, N, V>(
+pub fn upgrade<T, V>(
     headers: &HeaderMap,
     request: WebSocketUpgrade,
-    schema: Arc<RootNode<Q, M, N>>,
+    schema: Arc<T>,
     service: V,
     settings: SocketSettings,
     limits: Limits,
 ) -> Response
 where
-    Q: GraphQLTypeAsync<juniper::DefaultScalarValue, TypeInfo: Send + Sync, Context = V::Context>
-        + Send
-        + Sync
-        + 'static,
-    M: GraphQLTypeAsync<juniper::DefaultScalarValue, TypeInfo: Send + Sync, Context = V::Context>
-        + Send
-        + Sync
-        + 'static,
-    N: GraphQLSubscriptionType<
-            juniper::DefaultScalarValue,
-            TypeInfo: Send + Sync,
-            Context = V::Context,
-        > + Send
-        + Sync
-        + 'static,
-    V: SocketService,
+    T: SocketSchema,
+    V: SocketService<Context = T::Context>,
 {
     if !settings.origins.allow(headers) {
         tracing::warn!("a websocket from a page of another origin was refused");
         let text = "This page may not connect here: its origin is not allowed.\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    let run = operation::runner(schema, service.clone());
     request
         .protocols([message::PROTOCOL])
         .max_message_size(limits.body)
         .max_frame_size(limits.body)
         .on_upgrade(move |socket: WebSocket| {
-            connection::serve(socket, service, run, settings, limits)
+            connection::serve(socket, schema, service, settings, limits)
         })
 }

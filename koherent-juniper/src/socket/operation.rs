@@ -1,133 +1,60 @@
 //! One operation, from its message to its answers.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
 
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use juniper::http::{GraphQLRequest, resolve_into_stream};
-use juniper::{
-    DefaultScalarValue, GraphQLError, GraphQLSubscriptionType, GraphQLTypeAsync, OperationType,
-    RootNode, SchemaType,
-};
-use juniper_subscriptions::Connection;
+use juniper::OperationType;
 use serde_json::Value;
 
 use super::message;
+use super::schema::{Asked, SocketSchema};
 use super::service::{Operation, SocketService};
 use crate::error::Error;
 
-/// Runs operations: what a connection knows of the schema.
-pub(super) trait Run<S>: Send + Sync {
-    fn schema(&self) -> &SchemaType<DefaultScalarValue>;
+/// Says a message to the client.
+pub(super) type Say = dyn Fn(Value) -> BoxFuture<'static, ()> + Send + Sync;
 
-    /// Runs an operation to its end, and says each message to the client.
-    fn run<'r>(
-        &'r self,
-        session: &'r S,
-        id: &'r str,
-        operation: Operation,
-        request: GraphQLRequest,
-        say: &'r (dyn Fn(Value) -> BoxFuture<'r, ()> + Send + Sync),
-    ) -> BoxFuture<'r, ()>;
-}
-
-struct Runner<Q, M, N, V>
-where
-    Q: GraphQLTypeAsync<DefaultScalarValue>,
-    M: GraphQLTypeAsync<DefaultScalarValue, Context = Q::Context>,
-    N: GraphQLSubscriptionType<DefaultScalarValue, Context = Q::Context>,
-    Q::TypeInfo: Sync,
-    Q::Context: Sync,
-    M::TypeInfo: Sync,
-    N::TypeInfo: Sync,
+/// Runs an operation to its end, and says each message to the client.
+pub(super) async fn run<T, V>(
+    schema: &T,
+    service: &V,
+    session: &V::Session,
+    id: &str,
+    operation: Operation,
+    asked: Asked,
+    say: &Say,
+) where
+    T: SocketSchema,
+    V: SocketService<Context = T::Context>,
 {
-    schema: Arc<RootNode<Q, M, N>>,
-    service: V,
-}
-
-pub(super) fn runner<Q, M, N, V>(
-    schema: Arc<RootNode<Q, M, N>>,
-    service: V,
-) -> Arc<dyn Run<V::Session>>
-where
-    Q: GraphQLTypeAsync<DefaultScalarValue, TypeInfo: Send + Sync, Context = V::Context>
-        + Send
-        + Sync
-        + 'static,
-    M: GraphQLTypeAsync<DefaultScalarValue, TypeInfo: Send + Sync, Context = V::Context>
-        + Send
-        + Sync
-        + 'static,
-    N: GraphQLSubscriptionType<DefaultScalarValue, TypeInfo: Send + Sync, Context = V::Context>
-        + Send
-        + Sync
-        + 'static,
-    V: SocketService,
-{
-    Arc::new(Runner { schema, service })
-}
-
-impl<Q, M, N, V> Run<V::Session> for Runner<Q, M, N, V>
-where
-    Q: GraphQLTypeAsync<DefaultScalarValue, TypeInfo: Send + Sync, Context = V::Context>
-        + Send
-        + Sync
-        + 'static,
-    M: GraphQLTypeAsync<DefaultScalarValue, TypeInfo: Send + Sync, Context = V::Context>
-        + Send
-        + Sync
-        + 'static,
-    N: GraphQLSubscriptionType<DefaultScalarValue, TypeInfo: Send + Sync, Context = V::Context>
-        + Send
-        + Sync
-        + 'static,
-    V: SocketService,
-{
-    fn schema(&self) -> &SchemaType<DefaultScalarValue> {
-        &self.schema.schema
-    }
-
-    fn run<'r>(
-        &'r self,
-        session: &'r V::Session,
-        id: &'r str,
-        operation: Operation,
-        request: GraphQLRequest,
-        say: &'r (dyn Fn(Value) -> BoxFuture<'r, ()> + Send + Sync),
-    ) -> BoxFuture<'r, ()> {
+    let kind = operation.kind;
+    let context = match service.context(session, &operation).await {
+        Ok(context) => context,
+        Err(error) => return say(message::error(id, error)).await,
+    };
+    let answer = |answer: Result<Value, Value>| -> BoxFuture<'_, ControlFlow<()>> {
         Box::pin(async move {
-            let context = match self.service.context(session, &operation).await {
-                Ok(context) => context,
-                Err(error) => return say(message::error(id, error)).await,
+            let is_event = kind == OperationType::Subscription && answer.is_ok();
+            let signed_in = match is_event {
+                true => service.still_signed_in(session).await,
+                false => Ok(()),
             };
-            if operation.kind != OperationType::Subscription {
-                let response = request.execute(&self.schema, &context).await;
-                let json = serde_json::to_value(&response);
-                say(message::next(id, &json.unwrap_or_default())).await;
-                return say(message::complete(id)).await;
-            }
-            let (stream, errors) = match resolve_into_stream(&request, &self.schema, &context).await
-            {
-                Ok(resolved) => resolved,
-                Err(error) => return say(refused(id, &error)).await,
-            };
-            let mut events = Connection::from_stream(stream, errors);
-            while let Some(event) = events.next().await {
-                if let Err(error) = self.service.still_signed_in(session).await {
-                    return say(message::error(id, error)).await;
+            let failure = match (answer, signed_in) {
+                (Ok(answer), Ok(())) => {
+                    say(message::next(id, &answer)).await;
+                    return ControlFlow::Continue(());
                 }
-                let event = serde_json::to_value(&event).unwrap_or_default();
-                say(message::next(id, &event)).await;
-            }
-            say(message::complete(id)).await;
+                (Err(errors), _) => message::errors(id, &errors),
+                (_, Err(error)) => message::error(id, error),
+            };
+            say(failure).await;
+            ControlFlow::Break(())
         })
+    };
+    let ended = schema.run(asked, kind, &context, &answer).await;
+    if ended.is_continue() {
+        say(message::complete(id)).await;
     }
-}
-
-/// What Juniper has against an operation.
-fn refused(id: &str, error: &GraphQLError) -> Value {
-    let errors = serde_json::to_value(error).unwrap_or_default();
-    serde_json::json!({ "id": id, "type": "error", "payload": errors })
 }
 
 /// The error with which a task token is refused that is there and is no text.

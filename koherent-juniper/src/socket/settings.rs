@@ -25,6 +25,7 @@ pub struct SocketSettings {
     /// How long a connection may stay open before somebody signs in: 10 s.
     pub sign_in_within: Duration,
     /// How often it is asked whether the client is there: every 20 s. One that says nothing for three times as long is gone.
+    /// It is also asked whether the login still holds: where it does not, the connection is closed with 4403.
     pub keep_alive: Duration,
     /// How many operations may be under way: 16.
     pub operations: usize,
@@ -59,7 +60,8 @@ pub enum Mutations {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Origins {
-    /// Pages of the same host and port.
+    /// Pages of the same host and port, whichever scheme: behind a proxy, this service does not know its own. The proxy must
+    /// pass `Host` on.
     #[default]
     Same,
     /// Pages of these origins, such as `https://lab.example`, and of the same host and port.
@@ -80,12 +82,18 @@ impl Origins {
         let is_same = || {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok());
             let origin = origin.split_once("://").map(|(_, host)| host);
-            origin.is_some() && origin == host
+            let is_host = |origin: &str| host.is_some_and(|host| origin.eq_ignore_ascii_case(host));
+            origin.is_some_and(is_host)
         };
         match self {
             Self::Any => true,
             Self::Same => is_same(),
-            Self::Listed(listed) => listed.iter().any(|known| known == origin) || is_same(),
+            Self::Listed(listed) => {
+                listed
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(origin))
+                    || is_same()
+            }
         }
     }
 }

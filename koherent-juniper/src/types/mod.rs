@@ -2,10 +2,12 @@
 
 mod change;
 mod kind;
+mod link;
 mod principal;
 mod provenance;
 
 pub use change::ModelChange;
 pub use kind::HistoryKind;
+pub use link::{LinkKind, LinkedRow};
 pub use principal::{Client, Organization, User};
-pub use provenance::{FieldBlame, ProvenanceEntry, Task};
+pub use provenance::{FieldBlame, LinkEntry, ProvenanceEntry, Task};

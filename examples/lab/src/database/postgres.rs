@@ -1,8 +1,11 @@
 //! PostgreSQL: a server somewhere.
 
 use anyhow::{Context, Result, bail};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, deadpool};
-use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, deadpool};
+use diesel_async::{
+    AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::future::BoxFuture;
 use koherent_diesel::{AuditedPool, LiveHistory, check};
@@ -24,6 +27,9 @@ pub mod moment {
 }
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// How long a statement may take: as long as those who ask wait.
+const PATIENCE: &str = "SET statement_timeout = '30s'";
 
 /// Connections at most.
 const POOL_SIZE: usize = 16;
@@ -77,7 +83,17 @@ pub async fn open(url: &str) -> Result<Database> {
     drop(harness);
     let mut connection = connect().await?;
     expect_none(check(&mut connection, tracked()).await, &shown)?;
-    let pool = Pool::builder(AsyncDieselConnectionManager::new(url))
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(|url| {
+        Box::pin(async move {
+            let mut connection = AsyncPgConnection::establish(url).await?;
+            let patience = connection.batch_execute(PATIENCE).await;
+            patience.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        })
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+    let pool = Pool::builder(manager)
         .max_size(POOL_SIZE)
         .build()
         .context("cannot build the connection pool")?;

@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+use diesel::dsl::{self, not};
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, SelectableHelper as _,
+};
 use diesel_async::RunQueryDsl as _;
 use juniper::FromContext;
-use koherent_core::Attribution;
-use koherent_diesel::{AuditedConnection, ConnectionPool, HistoryScope, as_of};
+use koherent_core::{Attribution, ChangeKind};
+use koherent_diesel::{
+    AuditedConnection, Changed, ConnectionPool, HistoryFilter, HistoryScope, as_of, changed,
+};
 use koherent_juniper::{Batch, Error, Provenance};
 
 use crate::database::{Database, LabPool, Pool};
 use crate::model::{Measurement, Tag};
-use crate::schema::{measurements, sample_tags, tags};
+use crate::schema::{measurements, sample_tags, samples, tags};
 
 /// The context of one request, or of one operation of a websocket.
 #[derive(Debug)]
@@ -40,6 +45,22 @@ impl FromContext<Lab> for Provenance {
 /// A connection of the pool that knows whose changes it makes.
 pub(super) type Connection = AuditedConnection<<Pool as ConnectionPool>::Connection>;
 
+/// Loads what belongs to samples: one statement for the present, and one for each time in the past that is asked for.
+macro_rules! load_by_sample {
+    ($lab:expr, $asked:expr, |$samples:ident| $query:expr) => {{
+        let mut conn = $lab.connection().await?;
+        let mut found = Vec::new();
+        for (moment, $samples) in by_moment(&$asked) {
+            let rows = match moment {
+                None => $query.load(&mut conn).await?,
+                Some(then) => as_of($query, then).load(&mut conn).await?,
+            };
+            found.push((moment, rows));
+        }
+        Ok(in_order(&$asked, found))
+    }};
+}
+
 impl Lab {
     /// The context of somebody's request.
     #[must_use]
@@ -59,53 +80,40 @@ impl Lab {
         Ok(self.pool.get(self.attribution.clone()).await?)
     }
 
+    /// The samples that are shown although they are gone: it may have been somebody else's, so those whose deletion this
+    /// request may see.
+    pub(super) fn may_see(
+        &self,
+    ) -> dsl::Or<not<Changed<samples::table>>, Changed<samples::table>> {
+        let deleted = || HistoryFilter::new().kind(ChangeKind::Delete);
+        let own = deleted().within(self.provenance.reader().scope());
+        let is_there = not(changed(samples::table, deleted()));
+        is_there.or(changed(samples::table, own))
+    }
+
     /// What was measured of a sample, in the order of the measurements' numbers.
     pub(super) async fn measurements(
         &self,
         sample: i64,
         moment: Moment,
     ) -> Result<Vec<Measurement>, Error> {
-        let load = |asked: Vec<(i64, Moment)>| async move {
-            let query = |samples: Vec<i64>| {
-                measurements::table
-                    .filter(measurements::sample_id.eq_any(samples))
-                    .order(measurements::id)
-                    .select((measurements::sample_id, Measurement::as_select()))
-            };
-            let mut conn = self.connection().await?;
-            let mut found = Vec::new();
-            for (moment, samples) in by_moment(&asked) {
-                let rows: Vec<(i64, Measurement)> = match moment {
-                    None => query(samples).load(&mut conn).await?,
-                    Some(then) => as_of(query(samples), then).load(&mut conn).await?,
-                };
-                found.push((moment, rows));
-            }
-            Ok(in_order(&asked, found))
+        let load = async |asked: Vec<(i64, Moment)>| {
+            load_by_sample!(self, asked, |samples| measurements::table
+                .filter(measurements::sample_id.eq_any(samples))
+                .order(measurements::id)
+                .select((measurements::sample_id, Measurement::as_select())))
         };
         self.measurements.ask((sample, moment), load).await
     }
 
     /// What a sample is marked with, in alphabetical order.
     pub(super) async fn tags(&self, sample: i64, moment: Moment) -> Result<Vec<Tag>, Error> {
-        let load = |asked: Vec<(i64, Moment)>| async move {
-            let query = |samples: Vec<i64>| {
-                sample_tags::table
-                    .inner_join(tags::table)
-                    .filter(sample_tags::sample_id.eq_any(samples))
-                    .order(tags::label)
-                    .select((sample_tags::sample_id, Tag::as_select()))
-            };
-            let mut conn = self.connection().await?;
-            let mut found = Vec::new();
-            for (moment, samples) in by_moment(&asked) {
-                let rows: Vec<(i64, Tag)> = match moment {
-                    None => query(samples).load(&mut conn).await?,
-                    Some(then) => as_of(query(samples), then).load(&mut conn).await?,
-                };
-                found.push((moment, rows));
-            }
-            Ok(in_order(&asked, found))
+        let load = async |asked: Vec<(i64, Moment)>| {
+            load_by_sample!(self, asked, |samples| sample_tags::table
+                .inner_join(tags::table)
+                .filter(sample_tags::sample_id.eq_any(samples))
+                .order(tags::label)
+                .select((sample_tags::sample_id, Tag::as_select())))
         };
         self.tags.ask((sample, moment), load).await
     }

@@ -6,8 +6,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl as _;
 use juniper::{GraphQLInputObject, ID, graphql_object};
-use koherent_core::ChangeKind;
-use koherent_diesel::{HistoryFilter, changed, deleted};
+use koherent_diesel::deleted;
 use koherent_juniper::{
     Ask, Error, HistoryKind, HistoryOrder, OffsetPaginationInput, ProvenanceEntry,
     ProvenanceFilter, Task, TaskFilter,
@@ -47,17 +46,14 @@ impl Query {
         let query = samples::table.find(id).select(Sample::as_select());
         let mut conn = context.connection().await?;
         if let Some(then) = as_of {
-            let was = koherent_diesel::as_of(query, then);
+            let was = koherent_diesel::as_of(query.filter(context.may_see()), then);
             let was = was.get_result(&mut conn).await.optional()?;
             return Ok(was.map(|sample| SampleNode::past(sample, then)));
         }
         if let Some(sample) = query.first(&mut conn).await.optional()? {
             return Ok(Some(SampleNode::present(sample)));
         }
-        // It may be somebody else's: what is gone is shown to those who may see that it went.
-        let deletion = HistoryFilter::new().kind(ChangeKind::Delete);
-        let deletion = deletion.within(context.provenance.reader().scope());
-        let query = query.filter(changed(samples::table, deletion));
+        let query = query.filter(context.may_see());
         let last = deleted(query).get_result(&mut conn).await.optional()?;
         Ok(last.map(SampleNode::gone))
     }
@@ -91,7 +87,8 @@ impl Query {
         };
         let mut conn = context.connection().await?;
         if let Some(then) = as_of {
-            let query = koherent_diesel::as_of(query()?.offset(offset).limit(limit), then);
+            let query = query()?.filter(context.may_see());
+            let query = koherent_diesel::as_of(query.offset(offset).limit(limit), then);
             let found: Vec<Sample> = query.load(&mut conn).await?;
             let past = |sample| SampleNode::past(sample, then);
             return Ok(found.into_iter().map(past).collect());

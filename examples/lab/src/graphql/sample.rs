@@ -2,12 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use juniper::{ID, graphql_object};
-use koherent_juniper::{Error, FieldBlame, provenance};
+use koherent_juniper::{
+    Ask, Error, FieldBlame, HistoryOrder, LinkEntry, OffsetPaginationInput, ProvenanceFilter,
+    provenance,
+};
 
 use super::context::Moment;
 use super::{Json, Lab, MeasurementNode, TagNode};
 use crate::model::Sample;
-use crate::schema::samples;
+use crate::schema::{sample_tags, samples};
 
 /// A sample as GraphQL shows it.
 #[derive(Debug)]
@@ -112,10 +115,30 @@ impl SampleNode {
 
     /// Where the present value of each field comes from; nothing where it is gone.
     async fn blame(&self, context: &Lab) -> Result<Vec<FieldBlame>, Error> {
-        let blamed = context
+        let id = self.sample.id;
+        context.provenance.blame(samples::table, id).await
+    }
+
+    /// When it was marked with what, and when it was not any more; newest first.
+    async fn tag_history(
+        &self,
+        context: &Lab,
+        filters: Option<ProvenanceFilter>,
+        pagination: Option<OffsetPaginationInput>,
+        after: Option<String>,
+        order: Option<HistoryOrder>,
+    ) -> Result<Vec<LinkEntry>, Error> {
+        let ask = Ask {
+            filters,
+            pagination,
+            after,
+            order,
+            as_of: self.as_of,
+        };
+        let (link, id) = (sample_tags::table, self.sample.id);
+        context
             .provenance
-            .blame(samples::table, self.sample.id)
-            .await?;
-        Ok(blamed.into_iter().map(FieldBlame).collect())
+            .links_of(link, samples::table, id, ask)
+            .await
     }
 }

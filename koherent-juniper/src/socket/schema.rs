@@ -1,0 +1,147 @@
+//! The schema of a socket: what the connection needs to know of it, whatever its types and its scalar.
+
+use std::ops::ControlFlow;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use juniper::http::{GraphQLRequest, resolve_into_stream};
+use juniper::{GraphQLSubscriptionType, GraphQLTypeAsync, OperationType, RootNode, ScalarValue};
+use juniper_subscriptions::Connection;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::http::{NO_REQUEST, error_object};
+use crate::limits::Limits;
+
+/// A schema that a socket can serve: Juniper's `RootNode`, where everything in it can move between threads. Sealed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be served over a websocket",
+    note = "it takes a `juniper::RootNode` whose queries, mutations and subscriptions share one context and are `Send + Sync`"
+)]
+pub trait SocketSchema: sealed::Sealed + Send + Sync + 'static {
+    /// The context of its resolvers.
+    type Context: Send + Sync + 'static;
+
+    /// Judges an operation, and says of which kind it is.
+    #[doc(hidden)]
+    fn check(&self, limits: &Limits, asked: &Asked) -> Result<OperationType, Error>;
+
+    /// Runs an operation, and says each answer, or the errors with which it ends. It is left where those who listen go.
+    #[doc(hidden)]
+    fn run<'r>(
+        &'r self,
+        asked: Asked,
+        kind: OperationType,
+        context: &'r Self::Context,
+        say: &'r Say<'r>,
+    ) -> BoxFuture<'r, ControlFlow<()>>;
+}
+
+/// Takes an answer, and says whether somebody still listens.
+pub(super) type Say<'r> =
+    dyn Fn(Result<Value, Value>) -> BoxFuture<'r, ControlFlow<()>> + Send + Sync + 'r;
+
+mod sealed {
+    #[expect(unnameable_types, reason = "nobody else implements `SocketSchema`")]
+    pub trait Sealed {}
+}
+
+/// An operation as a client sends it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(unnameable_types, reason = "schemas run it")]
+pub struct Asked {
+    query: String,
+    #[serde(default)]
+    operation_name: Option<String>,
+    #[serde(default)]
+    variables: Option<Value>,
+    #[serde(default)]
+    extensions: Option<Value>,
+}
+
+impl Asked {
+    /// The token of its task. What is there and is no text is wrong, not absent.
+    pub(super) fn task_token(&self) -> Result<Option<String>, ()> {
+        match self.extensions.as_ref().map(|all| &all["rekuestTask"]) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(token)) => Ok(Some(token.clone())),
+            Some(_) => Err(()),
+        }
+    }
+}
+
+impl Asked {
+    fn into_request<S: ScalarValue>(self) -> Result<GraphQLRequest<S>, Error> {
+        let variables = self.variables.map(serde_json::from_value).transpose();
+        let variables = variables.map_err(|_| NO_REQUEST)?;
+        Ok(GraphQLRequest::new(
+            self.query,
+            self.operation_name,
+            variables,
+        ))
+    }
+}
+
+impl<Q, M, N, S> sealed::Sealed for RootNode<Q, M, N, S>
+where
+    Q: juniper::GraphQLType<S>,
+    M: juniper::GraphQLType<S>,
+    N: juniper::GraphQLType<S>,
+    S: ScalarValue,
+{
+}
+
+impl<Q, M, N, S, X> SocketSchema for RootNode<Q, M, N, S>
+where
+    Q: GraphQLTypeAsync<S, TypeInfo: Send + Sync, Context = X> + Send + 'static,
+    M: GraphQLTypeAsync<S, TypeInfo: Send + Sync, Context = X> + Send + 'static,
+    N: GraphQLSubscriptionType<S, TypeInfo: Send + Sync, Context = X> + Send + 'static,
+    S: ScalarValue + Send + Sync + 'static,
+    X: Send + Sync + 'static,
+{
+    type Context = X;
+
+    fn check(&self, limits: &Limits, asked: &Asked) -> Result<OperationType, Error> {
+        limits.check(&self.schema, &asked.query, asked.operation_name.as_deref())
+    }
+
+    fn run<'r>(
+        &'r self,
+        asked: Asked,
+        kind: OperationType,
+        context: &'r X,
+        say: &'r Say<'r>,
+    ) -> BoxFuture<'r, ControlFlow<()>> {
+        Box::pin(async move {
+            let request: GraphQLRequest<S> = match asked.into_request() {
+                Ok(request) => request,
+                Err(error) => return say(Err(json!([error_object(error)]))).await,
+            };
+            if kind != OperationType::Subscription {
+                let response = request.execute(self, context).await;
+                let mut json = serde_json::to_value(&response).unwrap_or_default();
+                let answer = match response.is_ok() {
+                    true => Ok(json),
+                    // What Juniper has against the operation.
+                    false => Err(json["errors"].take()),
+                };
+                return say(answer).await;
+            }
+            let (stream, errors) = match resolve_into_stream(&request, self, context).await {
+                Ok(resolved) => resolved,
+                Err(error) => {
+                    let errors = serde_json::to_value(&error).unwrap_or_default();
+                    return say(Err(errors)).await;
+                }
+            };
+            let mut events = Connection::from_stream(stream, errors);
+            while let Some(event) = events.next().await {
+                let event = serde_json::to_value(&event).unwrap_or_default();
+                say(Ok(event)).await?;
+            }
+            ControlFlow::Continue(())
+        })
+    }
+}
