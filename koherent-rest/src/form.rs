@@ -1,7 +1,7 @@
 //! The forms in which what was found is written: entries, activities, changes.
 
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::TimeDelta;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use koherent_core::ErrorCode;
 use koherent_diesel::{
@@ -80,7 +80,11 @@ impl Asked {
     ) -> Result<BoxStream<'static, Result<Bytes, Problem>>, Problem> {
         if self.question.form == Form::Changes {
             // They are counted, so what is added meanwhile must not be among them.
-            self.filter = self.filter.before(Utc::now());
+            let newest = feed(self.tables.iter().copied()).limit(1);
+            if let Some(newest) = self.reader.entries(newest).await?.first() {
+                let after = newest.date + TimeDelta::microseconds(1);
+                self.filter = self.filter.before(after);
+            }
         }
         let as_csv = self.question.format() == Format::Csv;
         let mut head = String::new();

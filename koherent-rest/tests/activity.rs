@@ -224,6 +224,9 @@ async fn entries_are_filtered_by_all_that_is_given() {
             &all[1..2],
         ),
         ("key=%5B%22attic%22%2C%223%22%5D", &all[..1]),
+        // As it is shown, numbers and all.
+        ("key=%5B%22attic%22%2C3%5D", &all[..1]),
+        ("table=places&table=places", &all[..1]),
         (
             "user=ann&order=oldest",
             &["create samples 1", "create samples 2"],
@@ -387,6 +390,7 @@ async fn cells_are_never_formulas() {
         .map(|line| line.split(',').nth(4).unwrap())
         .collect();
     assert_eq!(names, ["new", "liver", "'=heart", "basalt", ""]);
+    assert!(answer.body.ends_with("\r\n"), "{:?}", answer.body);
     assert!(answer.body.contains(",'@geo,"), "{}", answer.body);
 }
 
@@ -429,6 +433,7 @@ async fn whoever_asks_sees_their_own_organization() {
 #[tokio::test]
 async fn problems_say_what_to_do() {
     let service = Service::with_story();
+    let many = "user=ann&".repeat(201);
     for (query, reason, text) in [
         ("tabel=samples", "PARAMETER_INVALID", "tabel"),
         ("limit=many", "PARAMETER_INVALID", "limit"),
@@ -438,6 +443,8 @@ async fn problems_say_what_to_do() {
         ("transaction=x", "PARAMETER_INVALID", "no UUID"),
         ("limit=201", "PAGE_INVALID", "at most 200"),
         ("after=x", "CURSOR_INVALID", "unchanged"),
+        ("offset=10001", "PAGE_INVALID", "`after`"),
+        (&many, "FILTER_TOO_LONG", "there are 201"),
         (
             "table=users",
             "TABLE_UNKNOWN",

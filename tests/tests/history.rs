@@ -92,23 +92,23 @@ async fn every_field_of_an_entry_and_of_its_task_can_be_asked_for() {
     );
     let task = &update["task"];
     for (field, expected) in [
-        ("/taskId", "task-b"),
-        ("/parentTaskId", "task-a"),
-        ("/rootTaskId", "task-a"),
-        ("/assigner/sub", "ann"),
-        ("/assignerSub", "ann"),
-        ("/callerSub", "ann"),
-        ("/agentSub", "agent-7"),
-        ("/agentClientId", "robot"),
-        ("/issuer", "rekuest"),
-        ("/tokenId", "token-of-task-b"),
-        ("/argsHashAlgorithm", "sha256-canonical-v1"),
-        ("/parent/taskId", "task-a"),
-        ("/root/taskId", "task-a"),
-        ("/root/children/0/taskId", "task-b"),
+        ("taskId", "task-b"),
+        ("parentTaskId", "task-a"),
+        ("rootTaskId", "task-a"),
+        ("assigner/sub", "ann"),
+        ("assignerSub", "ann"),
+        ("callerSub", "ann"),
+        ("agentSub", "agent-7"),
+        ("agentClientId", "robot"),
+        ("issuer", "rekuest"),
+        ("tokenId", "token-of-task-b"),
+        ("argsHashAlgorithm", "sha256-canonical-v1"),
+        ("parent/taskId", "task-a"),
+        ("root/taskId", "task-a"),
+        ("root/children/0/taskId", "task-b"),
     ] {
         assert_eq!(
-            task.pointer(field),
+            task.pointer(&format!("/{field}")),
             Some(&json!(expected)),
             "{field}: {task}"
         );
@@ -117,6 +117,49 @@ async fn every_field_of_an_entry_and_of_its_task_can_be_asked_for() {
     assert_eq!(
         lines(&task["changes"], &["/kind", "/table", "/key"]),
         ["DELETE samples 2", "UPDATE samples 1"]
+    );
+}
+
+/// What a sample was marked with is shown from its own side, with both ends, and page by page.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_shown_as_what_was_put_together_and_taken_apart() {
+    let lab = Lab::start().await;
+    let token = task_token("task-a");
+    let create = "mutation { createSamples(count: 2) { id } }";
+    lab.data(None, create).await;
+    for tag in ["tagSample", "untagSample", "tagSample"] {
+        let both = format!(
+            "mutation {{ a: {tag}(id: 1, label: \"fixed\") {{ id }} b: {tag}(id: 2, label: \"dry\") {{ id }} }}"
+        );
+        lab.data(Some(&token), &both).await;
+    }
+    let query =
+        "{ samples { id tagHistory { kind ends { table key } entry { label task { taskId } } } } }";
+    let data = lab.data(None, query).await;
+    for (sample, tag) in [(0, "1"), (1, "2")] {
+        let found = &data["samples"][sample]["tagHistory"];
+        assert_eq!(
+            lines(found, &["/kind"]),
+            ["ASSOCIATE", "DISASSOCIATE", "ASSOCIATE"]
+        );
+        let id = (sample + 1).to_string();
+        let ends = json!([{"table": "samples", "key": id}, {"table": "tags", "key": tag}]);
+        assert_eq!(found[0]["ends"], ends);
+        let entry = json!({"label": "Tag of a sample", "task": {"taskId": "task-a"}});
+        assert_eq!(found[1]["entry"], entry);
+    }
+    let query = "{ samples { tagHistory(order: OLDEST_FIRST, pagination: { offset: 1, limit: 1 }, filters: { kind: DELETE }) { kind }
+        other: tagHistory(filters: { kind: DELETE }) { kind entry { cursor } } } }";
+    let data = lab.data(None, query).await;
+    let sample = &data["samples"][0];
+    assert_eq!(sample["tagHistory"], json!([]));
+    assert_eq!(lines(&sample["other"], &["/kind"]), ["DISASSOCIATE"]);
+    let cursor = sample["other"][0]["entry"]["cursor"].as_str().unwrap();
+    let query = format!("{{ sample(id: 1) {{ tagHistory(after: \"{cursor}\") {{ kind }} }} }}");
+    let data = lab.data(None, &query).await;
+    assert_eq!(
+        lines(&data["sample"]["tagHistory"], &["/kind"]),
+        ["ASSOCIATE"]
     );
 }
 
@@ -312,7 +355,7 @@ async fn refusals_have_code_and_reason_and_say_what_to_do() {
             "{ changes(pagination: { offset: -1 }) { id } }",
             200,
             "PAGE_INVALID",
-            "an offset of at least 0",
+            "an offset of 0 to 10000",
         ),
         (
             "{ changes(after: \"x\") { id } }",

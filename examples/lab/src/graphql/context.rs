@@ -82,9 +82,7 @@ impl Lab {
 
     /// The samples that are shown although they are gone: it may have been somebody else's, so those whose deletion this
     /// request may see.
-    pub(super) fn may_see(
-        &self,
-    ) -> dsl::Or<not<Changed<samples::table>>, Changed<samples::table>> {
+    pub(super) fn may_see(&self) -> dsl::Or<not<Changed<samples::table>>, Changed<samples::table>> {
         let deleted = || HistoryFilter::new().kind(ChangeKind::Delete);
         let own = deleted().within(self.provenance.reader().scope());
         let is_there = not(changed(samples::table, deleted()));
