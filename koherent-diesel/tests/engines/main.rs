@@ -31,6 +31,7 @@ mod postgres {
     #[path = "../swallowed.rs"]
     mod swallowed;
     mod types;
+    mod plans;
     mod values;
 }
 
