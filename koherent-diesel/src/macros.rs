@@ -188,7 +188,7 @@ macro_rules! audited_table {
 ///
 /// Ends stay where they are: put two others together with a row of its own. (An update that moves an end is shown as an update
 /// at the new end alone.) The history's first index finds the links of the first column of the key; for those of the other
-/// end, add one: `CREATE INDEX ON sample_tags_history (tag_id, history_date)`.
+/// end, add one: `CREATE INDEX sample_tags_history_tag ON sample_tags_history (tag_id, history_date)`.
 ///
 /// ```
 /// koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } }

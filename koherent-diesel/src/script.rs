@@ -111,6 +111,12 @@ impl<DB> Script<DB> {
         self.bind(Bind::Text(text.into()))
     }
 
+    /// How many values it has.
+    pub(crate) fn values(&self) -> usize {
+        let is_bind = |piece: &&Piece| matches!(piece, Piece::Bind(_));
+        self.pieces.iter().filter(is_bind).count()
+    }
+
     /// The text alone, with `?` for values: what tells one statement from another.
     pub(crate) fn shape(&self) -> String {
         let mut shape = String::new();

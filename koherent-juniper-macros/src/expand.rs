@@ -1,9 +1,9 @@
 //! The method that becomes the field.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
-use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, ImplItem, ItemImpl, Meta, Token, Type, parse_quote};
+use syn::parse::ParseStream;
+use syn::{Attribute, Expr, Ident, ImplItem, ItemImpl, Meta, Token, Type, parse_quote};
 
 use crate::arguments::Arguments;
 
@@ -62,14 +62,25 @@ fn context_in(attribute: &Attribute) -> Option<Type> {
     let Meta::List(list) = &attribute.meta else {
         return None;
     };
-    let settings = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
-    let setting = settings
-        .ok()?
-        .into_iter()
-        .find_map(|setting| match setting {
-            Meta::NameValue(setting) if setting.path.is_ident("context") => Some(setting.value),
-            Meta::NameValue(setting) if setting.path.is_ident("Context") => Some(setting.value),
-            _ => None,
-        })?;
-    syn::parse2(quote!(#setting)).ok()
+    let context = |settings: ParseStream<'_>| {
+        let mut context = None;
+        // Other settings are Juniper's affair, whatever stands behind their names.
+        while !settings.is_empty() {
+            let is_setting = settings.peek(Ident) && settings.peek2(Token![=]);
+            if is_setting
+                && matches!(
+                    &*settings.fork().parse::<Ident>()?.to_string(),
+                    "context" | "Context"
+                )
+            {
+                settings.parse::<Ident>()?;
+                settings.parse::<Token![=]>()?;
+                context = Some(settings.parse::<Type>()?);
+            } else {
+                settings.parse::<TokenTree>()?;
+            }
+        }
+        Ok(context)
+    };
+    list.parse_args_with(context).ok().flatten()
 }

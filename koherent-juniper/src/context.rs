@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::stream::{BoxStream, StreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use juniper::{FieldError, ID, IntoFieldError as _};
 use koherent_core::{ErrorCode, HistoryEntry, Issuer, RowKey, Subject, TaskId, TaskRecord};
 use koherent_diesel::{
@@ -44,6 +44,8 @@ pub struct Provenance {
     changes: Batch<(TaskId, Asked), Listed<HistoryEntry>>,
     tasks: Batch<TaskId, Option<Arc<TaskRecord>>>,
     children: Batch<(TaskId, Part), Listed<TaskRecord>>,
+    feeds: Batch<(Vec<Table>, Asked), Listed<HistoryEntry>>,
+    task_lists: Batch<TaskQuestion, Listed<TaskRecord>>,
     links: Batch<LinkQuestion, Listed<LinkEntry>>,
     blamed: Batch<(Table, RowKey), Result<Vec<Blame>, Error>>,
     /// A batch for each type of users.
@@ -65,6 +67,9 @@ struct RowQuestion {
     key: RowKey,
     asked: Asked,
 }
+
+/// What is asked of all tasks.
+type TaskQuestion = (koherent_diesel::TaskFilter, Part, HistoryOrder);
 
 /// What is asked of the links of a row.
 #[derive(Clone)]
@@ -96,6 +101,12 @@ struct Asked {
 }
 
 impl Asked {
+    /// How many it may load, at most.
+    const fn weight(&self) -> u32 {
+        let (offset, limit) = self.part;
+        offset.saturating_add(limit)
+    }
+
     fn of(&self, query: HistoryQuery) -> HistoryQuery {
         let (offset, limit) = self.part;
         let query = query.offset(offset).limit(limit).order(self.order.into());
@@ -164,6 +175,8 @@ impl Provenance {
             changes: Batch::new(),
             tasks: Batch::new(),
             children: Batch::new(),
+            feeds: Batch::new(),
+            task_lists: Batch::new(),
             links: Batch::new(),
             blamed: Batch::new(),
             users: Mutex::default(),
@@ -186,7 +199,8 @@ impl Provenance {
     }
 
     /// How many entries, tasks and fields with their blame one request may show, over all its lists: 20,000 unless this says
-    /// otherwise; of a subscription, each event. Lists stand in lists, so their pages alone do not limit what is answered.
+    /// otherwise; of a subscription, each event. What an `offset` leaves out counts as well. Lists stand in lists, so their
+    /// pages alone do not limit what is answered.
     #[must_use]
     pub fn with_entry_limit(mut self, limit: u32) -> Self {
         self.most = limit;
@@ -195,10 +209,14 @@ impl Provenance {
 
     /// Counts what is shown.
     fn show<V, E: From<V>>(&self, found: Vec<V>) -> Result<Vec<E>, Error> {
-        let more = count(&found);
-        let before = self.shown.fetch_add(more, Ordering::Relaxed);
-        self.allow(before.saturating_add(more))?;
+        self.charge(count(&found))?;
         Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    /// Counts so many more.
+    fn charge(&self, more: u32) -> Result<(), Error> {
+        let before = self.shown.fetch_add(more, Ordering::Relaxed);
+        self.allow(before.saturating_add(more))
     }
 
     /// Whether so many may be shown.
@@ -217,21 +235,22 @@ impl Provenance {
         ))
     }
 
-    /// Loads lists for questions, those that are alike together: no more at once than the request may show, and no more
-    /// after that.
+    /// Loads lists for questions, those that are alike together: no more at once than a page of rows with a page of entries
+    /// each, or than the request may show, and no more after that. `weight` says how many a question may load.
     async fn load_alike<'q, Q, V, F>(
         &self,
         asked: &'q [Q],
         alike: impl Fn(&Q, &Q) -> bool,
         key: impl Fn(&Q) -> String,
-        limit: impl Fn(&Q) -> u32,
+        weight: impl Fn(&Q) -> u32,
         load: impl Fn(Vec<&'q Q>) -> F,
     ) -> Vec<Listed<V>>
     where
         F: Future<Output = Result<Vec<Vec<V>>, koherent_diesel::Error>>,
     {
         let mut answers: Vec<Listed<V>> = asked.iter().map(|_| Ok(Vec::new())).collect();
-        let room = |question: &Q| (self.most / limit(question).max(1)).max(1) as usize;
+        let most = self.page.saturating_mul(self.page).max(self.most);
+        let room = |question: &Q| (most / weight(question).max(1)).max(1) as usize;
         let mut loaded = self.shown.load(Ordering::Relaxed);
         for group in alike_groups(asked, room, alike, key) {
             let found = match self.allow(loaded) {
@@ -284,6 +303,7 @@ impl Provenance {
             key: key.into(),
             asked: self.checked(&ask)?,
         };
+        self.charge(question.asked.part.0)?;
         let load = |asked: Vec<RowQuestion>| async move { Ok(self.load_rows(&asked).await) };
         self.show(self.rows.ask(question, load).await??)
     }
@@ -293,7 +313,7 @@ impl Provenance {
             asked,
             |one, other| one.table == other.table && one.asked == other.asked,
             |question| question.key.to_text(),
-            |question| question.asked.part.1,
+            |question| question.asked.weight(),
             async |questions| {
                 let one = questions[0];
                 let keys = questions.iter().map(|question| question.key.clone());
@@ -329,6 +349,7 @@ impl Provenance {
             key: key.into(),
             asked: self.checked(&ask)?,
         };
+        self.charge(question.asked.part.0)?;
         let load = |asked: Vec<LinkQuestion>| async move { Ok(self.load_links(&asked).await) };
         self.show(self.links.ask(question, load).await??)
     }
@@ -340,7 +361,7 @@ impl Provenance {
                 (one.link, one.rows) == (other.link, other.rows) && one.asked == other.asked
             },
             |question| question.key.to_text(),
-            |question| question.asked.part.1,
+            |question| question.asked.weight(),
             async |questions| {
                 let one = questions[0];
                 let keys = questions.iter().map(|question| question.key.clone());
@@ -362,6 +383,7 @@ impl Provenance {
         ask: Ask,
     ) -> Result<Vec<E>, Error> {
         let question = (task.clone(), self.checked(&ask)?);
+        self.charge(question.1.part.0.saturating_mul(self.tables()))?;
         let load = |asked: Vec<_>| async move { Ok(self.load_changes(&asked).await) };
         self.show(self.changes.ask(question, load).await??)
     }
@@ -371,7 +393,7 @@ impl Provenance {
             asked,
             |(_, one), (_, other)| one == other,
             |(task, _)| task.to_string(),
-            |(_, asked)| asked.part.1,
+            |(_, asked)| asked.weight().saturating_mul(self.tables()),
             async |questions| {
                 let tasks = questions.iter().map(|(task, _)| task);
                 let query = HistoryQuery::of_tasks(self.reader.tables(), tasks);
@@ -391,8 +413,8 @@ impl Provenance {
         tables: Option<Vec<String>>,
         ask: Ask,
     ) -> Result<Vec<E>, Error> {
-        let query = match tables {
-            None => feed(self.reader.tables()),
+        let tables = match tables {
+            None => self.reader.tables().map(Table).collect(),
             Some(names) => {
                 let mut tables = Vec::new();
                 for name in &names {
@@ -401,12 +423,25 @@ impl Provenance {
                         tables.push(table);
                     }
                 }
-                feed(tables.into_iter().map(|Table(table)| table))
+                tables
             }
         };
-        let query = self.checked(&ask)?.of(query);
-        let entries = self.reader.entries(query).await?;
-        self.show(entries.into_iter().map(Arc::new).collect())
+        let question = (tables, self.checked(&ask)?);
+        let of_all = u32::try_from(question.0.len()).unwrap_or(u32::MAX);
+        self.charge(question.1.part.0.saturating_mul(of_all))?;
+        let load = |asked: Vec<(Vec<Table>, Asked)>| async move {
+            Ok(each_once(&asked, async |(tables, asked)| {
+                let query = asked.of(feed(tables.iter().map(|Table(table)| *table)));
+                self.reader.entries(query).await
+            })
+            .await)
+        };
+        self.show(self.feeds.ask(question, load).await??)
+    }
+
+    /// How many tables there are.
+    fn tables(&self) -> u32 {
+        u32::try_from(self.reader.tables().count()).unwrap_or(u32::MAX)
     }
 
     /// The table of that name.
@@ -458,6 +493,7 @@ impl Provenance {
         pagination: Option<OffsetPaginationInput>,
     ) -> Result<Vec<T>, Error> {
         let part = pagination.unwrap_or_default().checked(self.page)?;
+        self.charge(part.0)?;
         let question = (task.clone(), part);
         let load = |asked: Vec<_>| async move { Ok(self.load_children(&asked).await) };
         self.show(self.children.ask(question, load).await??)
@@ -468,7 +504,7 @@ impl Provenance {
             asked,
             |(_, one), (_, other)| one == other,
             |(task, _)| task.to_string(),
-            |(_, (_, limit))| *limit,
+            |(_, (offset, limit))| offset.saturating_add(*limit),
             async |questions| {
                 let (offset, limit) = questions[0].1;
                 let query = TaskQuery::children_of(questions.iter().map(|(task, _)| task));
@@ -490,16 +526,18 @@ impl Provenance {
         pagination: Option<OffsetPaginationInput>,
         order: Option<HistoryOrder>,
     ) -> Result<Vec<T>, Error> {
-        let (offset, limit) = pagination.unwrap_or_default().checked(self.page)?;
-        let mut query = tasks()
-            .offset(offset)
-            .limit(limit)
-            .order(order.unwrap_or_default().into());
-        if let Some(filter) = filters {
-            query = query.filter(filter.meant());
-        }
-        let found = self.reader.tasks(query).await?;
-        self.show(found.into_iter().map(Arc::new).collect())
+        let part = pagination.unwrap_or_default().checked(self.page)?;
+        let filter = filters.map(|filters| filters.meant()).unwrap_or_default();
+        let question = (filter, part, order.unwrap_or_default());
+        self.charge(part.0)?;
+        let load = |asked: Vec<TaskQuestion>| async move {
+            Ok(each_once(&asked, async |(filter, (offset, limit), order)| {
+                let query = tasks().filter(filter.clone()).order((*order).into());
+                self.reader.tasks(query.offset(*offset).limit(*limit)).await
+            })
+            .await)
+        };
+        self.show(self.task_lists.ask(question, load).await??)
     }
 
     /// Entries as they are committed, of a table, a row or a task, first those behind the entry with the cursor `after`: for a
@@ -507,8 +545,8 @@ impl Provenance {
     ///
     /// # Errors
     ///
-    /// A refusal where there is no such table or cursor, or where nothing hands out entries
-    /// ([`with_live`](Self::with_live)).
+    /// None: where there is no such table or cursor, or nothing hands out entries ([`with_live`](Self::with_live)), the stream
+    /// says so and ends.
     pub async fn watch<E: From<Arc<HistoryEntry>> + 'static>(
         &self,
         table: Option<String>,
@@ -516,8 +554,14 @@ impl Provenance {
         task_id: Option<ID>,
         after: Option<String>,
     ) -> Result<BoxStream<'static, Result<E, FieldError>>, FieldError> {
-        let watched = self.watched(table, key, task_id, after).await;
-        let watched = watched.map_err(Error::into_field_error)?;
+        let watched = match self.watched(table, key, task_id, after).await {
+            Ok(watched) => watched,
+            // An error of the field itself would end in a panic of Juniper's, where the field stands in a fragment.
+            Err(error) => {
+                let refusals = stream::iter([error.into_field_error()]);
+                return Ok(refusals.map(Err).boxed());
+            }
+        };
         let count = Arc::clone(&self.shown);
         let shown = move |entry: Result<Arc<HistoryEntry>, koherent_diesel::Error>| {
             // What each event shows is counted anew.
@@ -569,15 +613,18 @@ impl Provenance {
     }
 
     async fn load_blame(&self, asked: &[(Table, RowKey)]) -> Vec<Result<Vec<Blame>, Error>> {
-        let mut answers = Vec::with_capacity(asked.len());
+        let mut answers: Vec<Result<Vec<Blame>, Error>> = Vec::with_capacity(asked.len());
+        let mut known: HashMap<(usize, String), usize> = HashMap::new();
         let mut loaded = self.shown.load(Ordering::Relaxed);
-        for (at, question) in asked.iter().enumerate() {
-            let known = asked[..at].iter().position(|known| known == question);
-            let answer = match (known, self.allow(loaded)) {
-                (Some(known), _) => Result::clone(&answers[known]),
-                (None, Err(refusal)) => Err(refusal),
-                (None, Ok(())) => {
-                    let query = BlameQuery::of_row(question.0.0, question.1.clone());
+        for (at, (Table(table), key)) in asked.iter().enumerate() {
+            let first = *known
+                .entry((std::ptr::from_ref(*table).addr(), key.to_text()))
+                .or_insert(at);
+            let answer = match self.allow(loaded) {
+                _ if first < at => answers[first].clone(),
+                Err(refusal) => Err(refusal),
+                Ok(()) => {
+                    let query = BlameQuery::of_row(table, key.clone());
                     self.reader.blame(query).await.map_err(Error::from)
                 }
             };
@@ -723,6 +770,26 @@ fn alike_groups<Q>(
         group.places.push((place, number));
     }
     groups
+}
+
+/// Loads what was asked, each question once: fields at the root that are asked for twice show the same.
+async fn each_once<'q, Q, V, F>(asked: &'q [Q], load: impl Fn(&'q Q) -> F) -> Vec<Listed<V>>
+where
+    Q: PartialEq,
+    F: Future<Output = Result<Vec<V>, koherent_diesel::Error>>,
+{
+    let mut answers: Vec<Listed<V>> = Vec::with_capacity(asked.len());
+    for (at, question) in asked.iter().enumerate() {
+        let answer = match asked[..at].iter().position(|known| known == question) {
+            Some(known) => answers[known].clone(),
+            None => {
+                let found = load(question).await.map_err(Error::from);
+                found.map(|found| found.into_iter().map(Arc::new).collect())
+            }
+        };
+        answers.push(answer);
+    }
+    answers
 }
 
 /// How many there are.

@@ -4,8 +4,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use juniper::http::GraphQLRequest;
 use juniper::{
-    GraphQLSubscriptionType, GraphQLTypeAsync, InputValue, IntoFieldError as _, OperationType,
-    RootNode, ScalarValue,
+    GraphQLSubscriptionType, GraphQLType, GraphQLTypeAsync, InputValue, IntoFieldError as _,
+    OperationType, RootNode, ScalarValue,
 };
 use koherent_core::ErrorCode;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use crate::limits::{Limits, exceeded};
 /// It does not look at headers. Where cookies sign people in, let nobody in whose `Content-Type` is not `application/json`:
 /// pages of other origins can send everything else in their name. Bearer tokens need no such care.
 ///
-/// The status is 200 for what was executed, whatever became of its fields, and 400 for what was not; 413 where the body is too
+/// The status is 200 for what was executed, whatever became of its fields, and 400 for what was not: of a list, all or nothing; 413 where the body is too
 /// long. The answer is JSON in either case.
 ///
 /// ```
@@ -51,31 +51,47 @@ where
         Ok(operations) => operations,
         Err((status, error)) => return respond(status, &refusal(error)),
     };
+    let operation_of = |operation: &Operation<S>| check(schema, limits, operation);
     match operations {
         Operations::One(operation) => {
-            let (was_executed, answer) = execute(schema, context, limits, operation).await;
-            let status = match was_executed {
-                true => StatusCode::OK,
-                false => StatusCode::BAD_REQUEST,
-            };
-            respond(status, &answer)
+            if let Err(error) = operation_of(&operation) {
+                return respond(StatusCode::BAD_REQUEST, &refusal(error));
+            }
+            let (was_executed, answer) = execute(schema, context, operation).await;
+            respond(status(was_executed), &answer)
         }
         Operations::Several(operations) => {
+            // Nothing is executed where something is refused, so that all can be sent again.
+            let refused: Vec<_> = operations.iter().map(operation_of).collect();
+            if refused.iter().any(Result::is_err) {
+                let answers = refused.into_iter();
+                let answers = answers.map(|one| refusal(one.err().unwrap_or(NOT_EXECUTED)));
+                return respond(StatusCode::BAD_REQUEST, &answers.collect());
+            }
             let mut answers = Vec::with_capacity(operations.len());
-            let mut were_executed = true;
+            let mut was_any_executed = false;
             for operation in operations {
-                let (was_executed, answer) = execute(schema, context, limits, operation).await;
-                were_executed &= was_executed;
+                let (was_executed, answer) = execute(schema, context, operation).await;
+                was_any_executed |= was_executed;
                 answers.push(answer);
             }
-            let status = match were_executed {
-                true => StatusCode::OK,
-                false => StatusCode::BAD_REQUEST,
-            };
-            respond(status, &Value::Array(answers))
+            respond(status(was_any_executed), &Value::Array(answers))
         }
     }
 }
+
+const fn status(was_executed: bool) -> StatusCode {
+    match was_executed {
+        true => StatusCode::OK,
+        false => StatusCode::BAD_REQUEST,
+    }
+}
+
+const NOT_EXECUTED: Error = Error::fixed(
+    ErrorCode::BadRequest,
+    "NOT_EXECUTED",
+    "Another operation of this request is refused: nothing was done.",
+);
 
 #[derive(Deserialize)]
 #[serde(untagged, bound = "S: ScalarValue")]
@@ -129,11 +145,34 @@ pub(crate) const NO_REQUEST: Error = Error::fixed(
     "This is no GraphQL request: send JSON such as {\"query\": \"{ __typename }\", \"variables\": {}}.",
 );
 
-/// Executes an operation that is within the limits. Says whether it was executed.
+/// Whether an operation may be executed.
+fn check<Q, M, N, S>(
+    schema: &RootNode<Q, M, N, S>,
+    limits: &Limits,
+    operation: &Operation<S>,
+) -> Result<(), Error>
+where
+    Q: GraphQLType<S>,
+    M: GraphQLType<S, Context = Q::Context>,
+    N: GraphQLType<S, Context = Q::Context>,
+    S: ScalarValue,
+{
+    // The token of a task that is there must not count for nothing.
+    let extensions = operation.extensions.as_ref();
+    if extensions.is_some_and(|extensions| !extensions["rekuestTask"].is_null()) {
+        return Err(MISPLACED_TASK);
+    }
+    let name = operation.operation_name.as_deref();
+    match limits.check(&schema.schema, &operation.query, name)? {
+        OperationType::Subscription => Err(SUBSCRIPTION),
+        _ => Ok(()),
+    }
+}
+
+/// Executes an operation that may be executed. Says whether it was.
 async fn execute<Q, M, N, S>(
     schema: &RootNode<Q, M, N, S>,
     context: &Q::Context,
-    limits: &Limits,
     operation: Operation<S>,
 ) -> (bool, Value)
 where
@@ -142,17 +181,6 @@ where
     N: GraphQLSubscriptionType<S, TypeInfo: Sync, Context = Q::Context> + Sync,
     S: ScalarValue + Send + Sync,
 {
-    // The token of a task that is there must not count for nothing.
-    let extensions = operation.extensions.as_ref();
-    if extensions.is_some_and(|extensions| !extensions["rekuestTask"].is_null()) {
-        return (false, refusal(MISPLACED_TASK));
-    }
-    let name = operation.operation_name.as_deref();
-    match limits.check(&schema.schema, &operation.query, name) {
-        Ok(OperationType::Subscription) => return (false, refusal(SUBSCRIPTION)),
-        Ok(_) => {}
-        Err(error) => return (false, refusal(error)),
-    }
     let response = operation.into_request().execute(schema, context).await;
     let json = serde_json::to_value(&response).unwrap_or_else(|_| refusal(Error::internal()));
     (response.is_ok(), json)

@@ -104,6 +104,7 @@ impl Limits {
             known: HashMap::new(),
             open: Vec::new(),
             aliases: 0,
+            leaves: 0,
         };
         let names: Vec<_> = counted.fragments.keys().copied().collect();
         for name in names {
@@ -116,8 +117,14 @@ impl Limits {
                 let operation = &operation.item;
                 let cost = counted.selections(&operation.selection_set)?;
                 cost.judge(self)?;
-                if operation.operation_type == OperationType::Mutation {
-                    counted.are_different(&operation.selection_set, &mut HashSet::new())?;
+                // Behind the judgement, so that fragments that double each other have been refused.
+                let root = counted.repeated(&operation.selection_set)?;
+                match operation.operation_type {
+                    OperationType::Mutation if root.repeated > 0 => return Err(MUTATION_REPEATED),
+                    OperationType::Subscription if root.fields != 1 => {
+                        return Err(SUBSCRIPTION_SEVERAL);
+                    }
+                    _ => {}
                 }
                 operations += 1;
                 let name = operation.name.as_ref().map(|name| name.item);
@@ -311,6 +318,8 @@ struct Counted<'d, 'q, S> {
     known: HashMap<&'q str, Cost>,
     open: Vec<&'q str>,
     aliases: u32,
+    /// How many fields without fields of their own are asked for again.
+    leaves: u32,
 }
 
 impl<'q, S> Counted<'_, 'q, S> {
@@ -353,9 +362,8 @@ impl<'q, S> Counted<'_, 'q, S> {
         if let Some(known) = self.known.get(name) {
             return Ok(*known);
         }
-        // One that is not there, Juniper's validation names.
         let Some(selections) = self.fragments.get(name).copied() else {
-            return Ok(Cost::default());
+            return Err(FRAGMENT_UNKNOWN);
         };
         if self.open.contains(&name) {
             return Err(FRAGMENT_CYCLE);
@@ -371,30 +379,58 @@ impl<'q, S> Counted<'_, 'q, S> {
     }
 }
 
+/// What stands in a selection, with its fragments taken apart.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    fields: u32,
+    /// Of these, how many have the name of another one in the answer.
+    repeated: u32,
+}
+
 impl<'q, S> Counted<'_, 'q, S> {
-    /// Whether the fields at the root of a mutation are answered under different names. GraphQL merges those of one name, and
-    /// does once what they ask for; Juniper would do it twice.
-    fn are_different(
-        &self,
+    /// Counts fields that have the name of another one in the answer. GraphQL merges them; Juniper does each by itself, and
+    /// merges the answers. Those with fields of their own are as dear as aliases.
+    fn repeated(&mut self, selections: &[Selection<'q, S>]) -> Result<Taken, Error> {
+        let (mut names, mut taken) = (HashSet::new(), Taken::default());
+        self.take(selections, &mut names, &mut taken)?;
+        Ok(taken)
+    }
+
+    fn take(
+        &mut self,
         selections: &[Selection<'q, S>],
         names: &mut HashSet<&'q str>,
+        taken: &mut Taken,
     ) -> Result<(), Error> {
         for selection in selections {
             match selection {
                 Selection::Field(field) => {
                     let field = &field.item;
+                    taken.fields += 1;
                     let name = field.alias.as_ref().unwrap_or(&field.name).item;
                     if name != "__typename" && !names.insert(name) {
-                        return Err(MUTATION_REPEATED);
+                        taken.repeated += 1;
+                        let (count, most) = match &field.selection_set {
+                            Some(_) => (&mut self.aliases, self.limits.aliases),
+                            None => (&mut self.leaves, REPEATED_LEAVES),
+                        };
+                        *count += 1;
+                        if *count > most {
+                            let limit = "aliases and repeated fields";
+                            return Err(exceeded("TOO_MANY_ALIASES", limit, "more", most));
+                        }
+                    }
+                    if let Some(inside) = &field.selection_set {
+                        self.repeated(inside)?;
                     }
                 }
                 Selection::FragmentSpread(spread) => {
-                    if let Some(inside) = self.fragments.get(spread.item.name.item) {
-                        self.are_different(inside, names)?;
+                    if let Some(inside) = self.fragments.get(spread.item.name.item).copied() {
+                        self.take(inside, names, taken)?;
                     }
                 }
                 Selection::InlineFragment(inline) => {
-                    self.are_different(&inline.item.selection_set, names)?;
+                    self.take(&inline.item.selection_set, names, taken)?;
                 }
             }
         }
@@ -402,10 +438,25 @@ impl<'q, S> Counted<'_, 'q, S> {
     }
 }
 
+/// How many fields without fields of their own may be asked for again: fragments that are written apart share some.
+const REPEATED_LEAVES: u32 = 100;
+
 const MUTATION_REPEATED: Error = Error::fixed(
     ErrorCode::BadRequest,
     "MUTATION_REPEATED",
     "Two fields of the mutation have one name in the answer: put them together, or give each an alias.",
+);
+
+const SUBSCRIPTION_SEVERAL: Error = Error::fixed(
+    ErrorCode::BadRequest,
+    "SUBSCRIPTION_SEVERAL",
+    "A subscription has exactly one field at its root: subscribe several times.",
+);
+
+const FRAGMENT_UNKNOWN: Error = Error::fixed(
+    ErrorCode::BadRequest,
+    "FRAGMENT_UNKNOWN",
+    "A fragment is used that the document does not have.",
 );
 
 const FRAGMENT_CYCLE: Error = Error::fixed(

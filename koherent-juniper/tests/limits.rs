@@ -187,6 +187,35 @@ impl Documents {
         }
     }
 
+    /// What is asked for again without an alias costs as much as with one; and what is not there must cost nothing.
+    fn repeated(&mut self) {
+        for count in [32, 100, 300] {
+            self.add(
+                "one field again and again",
+                format!("{{ {} }}", "node { name } ".repeat(count)),
+            );
+            let inside = "nodes { name } ".repeat(count);
+            self.add(
+                "one field again in another",
+                format!("{{ node {{ {inside} }} }}"),
+            );
+            let spread = fragments(count, |_| "node { name }".to_owned());
+            let spreads: String = (0..count).map(|n| format!("...f{n} ")).collect();
+            self.add(
+                "one field again in fragments",
+                format!("{{ {spreads} }} {spread}"),
+            );
+        }
+        self.add(
+            "a leaf again and again",
+            format!("{{ {} }}", "name ".repeat(102)),
+        );
+        for kind in ["query", "mutation", "subscription"] {
+            let doubled = fragments(60, |n| format!("...f{0} ...f{0}", n + 1));
+            self.add("nothing, doubled", format!("{kind} {{ ...f0 }} {doubled}"));
+        }
+    }
+
     /// What is asked of the schema itself multiplies with each list that it goes through.
     fn introspection(&mut self) {
         for lists in [3, 4, 5, 9] {
@@ -269,6 +298,7 @@ async fn hostile_documents_are_refused() {
     documents.fragments();
     documents.aliases();
     documents.floods();
+    documents.repeated();
     documents.introspection();
     documents.odd_texts();
     assert!(documents.0.len() >= 200, "{}", documents.0.len());
@@ -456,6 +486,28 @@ async fn what_would_be_done_otherwise_than_it_reads_is_refused() {
         );
     }
     assert_eq!(DONE.load(Ordering::Relaxed), 2);
+
+    // Of a list, all or nothing.
+    let add = json!({ "query": "mutation { add { name } }" });
+    for (other, status) in [
+        (json!({ "query": "{ name" }), 400),
+        (
+            json!({ "query": "{ name }", "extensions": { "rekuestTask": "a.b.c" } }),
+            400,
+        ),
+        (json!({ "query": "{ nothing }" }), 200),
+    ] {
+        let before = DONE.load(Ordering::Relaxed);
+        let body = json!([add, other]).to_string();
+        let answered = answer(&schema, &(), &limits, body.as_bytes()).await;
+        assert_eq!(answered.status().as_u16(), status, "{}", answered.body());
+        let done = DONE.load(Ordering::Relaxed) - before;
+        assert_eq!(done, u32::from(status == 200), "{}", answered.body());
+        let said: Value = serde_json::from_str(answered.body()).unwrap();
+        if status == 400 {
+            assert_eq!(said[0]["errors"][0]["extensions"]["reason"], "NOT_EXECUTED");
+        }
+    }
 
     for (token, status) in [(json!("a.b.c"), 400), (json!(7), 400), (Value::Null, 200)] {
         let body = json!({ "query": "{ name }", "extensions": { "rekuestTask": token } });

@@ -39,7 +39,7 @@ impl From<FieldValue> for Value {
 pub struct Page<T> {
     /// What was found.
     pub items: Vec<T>,
-    /// What to give as `after` for the next page; null where there is none.
+    /// What to give as `after` for the next page; null where this one is not full, and for changes one by one.
     pub next: Option<String>,
 }
 
@@ -53,6 +53,8 @@ pub struct Entry {
     pub cursor: String,
     /// The table of the row.
     pub table: &'static str,
+    /// What a row of the table is called, for people.
+    pub label: &'static str,
     /// The values of the row's key.
     pub key: Vec<Value>,
     /// `create`, `update` or `delete`.
@@ -166,6 +168,7 @@ impl Entry {
             id: entry.id,
             cursor: Cursor::of(entry).to_string(),
             table: entry.table,
+            label: entry.label,
             key: key(&entry.key),
             kind: verb(entry.kind),
             date: entry.date,

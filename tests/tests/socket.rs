@@ -24,7 +24,7 @@ enum Said {
 impl Socket {
     /// Connects, with a login in the headers that must not count.
     async fn connect(lab: &Lab) -> Self {
-        Self::connect_as(lab, Some("graphql-transport-ws"), None)
+        Self::connect_as(lab, Some("graphql-transport-ws"), None, None)
             .await
             .unwrap()
     }
@@ -33,6 +33,7 @@ impl Socket {
         lab: &Lab,
         protocol: Option<&str>,
         origin: Option<&str>,
+        task_header: Option<&'static str>,
     ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
         let url = lab.url("/graphql").replace("http:", "ws:");
         let mut request = url.into_client_request().unwrap();
@@ -45,7 +46,9 @@ impl Socket {
         }
         let login = format!("Bearer {}", access_token("agent-7", "robot"));
         headers.insert("authorization", login.parse().unwrap());
-        headers.insert("rekuest-task", task_token("task-a").parse().unwrap());
+        if let Some(name) = task_header {
+            headers.insert(name, task_token("task-a").parse().unwrap());
+        }
         let (socket, _) = connect_async(request).await?;
         Ok(Self(socket))
     }
@@ -327,7 +330,7 @@ async fn protocol_is_kept_with_its_codes() {
     assert!(matches!(socket.hear().await, Said::Closed(4400)));
     // Another protocol, or none.
     for protocol in [None, Some("graphql-ws")] {
-        match Socket::connect_as(&lab, protocol, None).await {
+        match Socket::connect_as(&lab, protocol, None, None).await {
             Ok(mut socket) => assert!(
                 matches!(socket.hear().await, Said::Closed(4406)),
                 "{protocol:?}"
@@ -341,12 +344,13 @@ async fn protocol_is_kept_with_its_codes() {
         &lab,
         Some("graphql-transport-ws"),
         Some("https://evil.example"),
+        None,
     )
     .await
     .err();
     assert!(error.unwrap().to_string().contains("403"));
     let own = lab.url("");
-    Socket::connect_as(&lab, Some("graphql-transport-ws"), Some(&own))
+    Socket::connect_as(&lab, Some("graphql-transport-ws"), Some(&own), None)
         .await
         .unwrap();
 }
@@ -532,6 +536,53 @@ async fn changes_are_told_as_they_are_committed() {
         }
         assert!(said.contains(reason), "{query}: {said}");
     }
+}
+
+/// A connection is no run of work: where the token of one stands in its headers, it is refused and not overheard.
+#[tokio::test(flavor = "multi_thread")]
+async fn task_of_a_connection_is_refused() {
+    let lab = Lab::start().await;
+    let protocol = Some("graphql-transport-ws");
+    for name in [
+        "rekuest-task",
+        "x-rekuest-task",
+        "provenance-token",
+        "x-provenance-token",
+    ] {
+        let refused = Socket::connect_as(&lab, protocol, None, Some(name)).await;
+        match refused.err().unwrap() {
+            tokio_tungstenite::tungstenite::Error::Http(answer) => assert_eq!(answer.status(), 400),
+            other => panic!("{other}"),
+        }
+    }
+    Socket::connect(&lab).await;
+}
+
+/// Juniper joins the streams of several root fields, drops those of one name, and panics where one of a fragment fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_have_one_field_and_say_what_is_wrong_with_it() {
+    let lab = Lab::start().await;
+    let mut socket = Socket::signed_in(&lab).await;
+    for query in [
+        "subscription { provenance { id } b: provenance { id } }",
+        "subscription { provenance { id } ...F } fragment F on Subscription { provenance { kind } }",
+        "subscription { provenance { id } __typename }",
+    ] {
+        let said = socket.ask(query).await;
+        assert_eq!(
+            said["errors"][0]["extensions"]["reason"], "SUBSCRIPTION_SEVERAL",
+            "{said}"
+        );
+    }
+    let query =
+        "subscription { ...F } fragment F on Subscription { provenance(table: \"nope\") { id } }";
+    let said = socket.ask(query).await;
+    assert_eq!(
+        said["errors"][0]["extensions"]["reason"], "TABLE_UNKNOWN",
+        "{said}"
+    );
+    let still = socket.ask("{ samples { id } }").await;
+    assert_eq!(still["data"]["samples"], json!([]));
 }
 
 /// A socket lives longer than a token: what expires while it is open reads nothing more.

@@ -68,9 +68,9 @@ impl BlameQuery {
         Self { table, key, scope }
     }
 
-    /// Only fields whose entry that scope may see.
+    /// Only fields whose entry that scope may see; of several, all of them.
     pub fn within(mut self, scope: &HistoryScope) -> Self {
-        self.scope = scope.clone();
+        self.scope = self.scope.and(scope.clone());
         self
     }
 

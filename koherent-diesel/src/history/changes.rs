@@ -106,8 +106,8 @@ impl ResourceChangeQuery {
         self
     }
 
-    /// Loads them, in one statement. A page can be shorter than the limit with more behind it: the database counts values
-    /// as changed that are written in another way, such as JSON with other blanks.
+    /// Loads them, in one statement. The database counts values as changed that are only written in another way, such as
+    /// JSON with other blanks: these are shown with the same value twice.
     ///
     /// # Errors
     ///
@@ -129,13 +129,23 @@ impl ResourceChangeQuery {
         };
         let reading = Entries::new(vec![self.table], move |found: Vec<Found>| {
             let of = |found: Found| {
-                let field = columns.get(found.group)?.name;
+                let field = columns[found.group].name;
                 let mut changes = found.entry.changes.iter();
-                let change = changes.find(|change| change.field == field)?.clone();
+                let change = changes.find(|change| change.field == field).cloned();
+                // A value that is only written in another way, such as JSON with other blanks.
+                let change = change.unwrap_or_else(|| {
+                    let at = found.table.fields.iter().position(|name| *name == field);
+                    let value = at.and_then(|at| found.values[at].clone());
+                    FieldChange {
+                        field,
+                        old: value.clone(),
+                        new: value,
+                    }
+                });
                 let entry = found.entry;
-                Some(ResourceChange { change, entry })
+                ResourceChange { change, entry }
             };
-            Ok(found.into_iter().filter_map(of).collect())
+            Ok(found.into_iter().map(of).collect())
         });
         connection.run(work, reading, Ours)
     }

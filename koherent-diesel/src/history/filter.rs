@@ -341,6 +341,16 @@ impl HistoryScope {
         }
     }
 
+    /// What both allow.
+    pub(crate) fn and(&self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, other) => other,
+            (own, Self::All) => own.clone(),
+            (own, other) if *own == other => other,
+            _ => Self::Nothing,
+        }
+    }
+
     /// Writes ` AND …` for what it allows of `h`.
     pub(super) fn push<DB: Engine>(&self, sql: &mut Script<DB>, column: &str) {
         match self {

@@ -204,7 +204,7 @@ impl LinkQuery {
         })
     }
 
-    /// Loads those of each row that was asked for, in that order, in one statement.
+    /// Loads those of each row that was asked for, in that order, in as many statements as [`HistoryQuery::load`].
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 //! Which part of a list: how many, from where on, in which order.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,6 +27,14 @@ impl HistoryOrder {
         match self {
             Self::NewestFirst => " DESC",
             Self::OldestFirst => " ASC",
+        }
+    }
+
+    /// How one place stands to another.
+    pub(super) fn compare<P: Ord>(self, one: &P, other: &P) -> Ordering {
+        match self {
+            Self::NewestFirst => other.cmp(one),
+            Self::OldestFirst => one.cmp(other),
         }
     }
 

@@ -44,7 +44,7 @@ where
 }
 
 /// The entries of several rows of a table, with a page for each: [`HistoryQuery::load_each`] answers in the order of the
-/// keys, with as many statements as for one row.
+/// keys, with as many statements as for one row (see [`HistoryQuery::load`]).
 ///
 /// ```
 /// # include!("../doctest_setup.rs");
@@ -201,9 +201,9 @@ impl HistoryQuery {
     }
 
     /// Those up to that id.
-    #[cfg(all(feature = "postgres", any(feature = "deadpool", feature = "bb8")))]
-    pub(crate) const fn until(mut self, id: i64) -> Self {
-        self.page.until = Some(id);
+    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    pub(crate) const fn until(mut self, id: Option<i64>) -> Self {
+        self.page.until = id;
         self
     }
 
@@ -267,6 +267,7 @@ impl HistoryQuery {
         R: Send + 'static,
     {
         let work = self.work::<C::Backend>();
+        let of_rows = self.is_of_rows();
         let Self {
             tables,
             page,
@@ -275,12 +276,18 @@ impl HistoryQuery {
         } = self;
         let several = tables.len() > 1;
         let count = groups.map_or(1, |groups| groups.values.len());
-        let reading = Entries::new(tables, move |found| {
-            finish(if several {
-                merged(found, &page, count)
-            } else {
-                found
-            })
+        let reading = Entries::new(tables, move |mut found: Vec<Found>| {
+            if several {
+                found = merged(found, &page, count);
+            } else if count > 1 {
+                // They may come from several statements.
+                found.sort_by(|a, b| {
+                    let date = |found: &Found| (!of_rows).then_some(found.entry.date);
+                    let place = |found: &Found| (date(found), found.entry.id);
+                    page.order.compare(&place(a), &place(b))
+                });
+            }
+            finish(found)
         });
         connection.run(work, reading, Ours)
     }
@@ -309,18 +316,21 @@ impl HistoryQuery {
             if !self.filters.iter().all(|filter| filter.may_match(table)) {
                 continue;
             }
-            let mut write = |groups| {
+            let write = |groups| {
                 let select = Select {
                     table,
                     groups,
                     filters: &self.filters,
                     page: &page,
                 };
-                statements.push((select.write(at), table.name()));
+                select.write::<DB>(at)
             };
             match &self.groups {
-                None => write(None),
-                Some(groups) => groups.parts::<DB>().for_each(|part| write(Some(part))),
+                None => statements.push((write(None), table.name())),
+                Some(groups) => {
+                    let parts = groups.parts::<DB>(|one| write(Some(one)).values());
+                    statements.extend(parts.map(|part| (write(Some(part)), table.name())));
+                }
             }
         }
         Ok(DB::reads(statements))
@@ -343,10 +353,7 @@ fn merged(found: Vec<Found>, page: &Page, groups: usize) -> Vec<Found> {
         .flat_map(|mut found| {
             found.sort_by(|a, b| {
                 let place = |found: &Found| (found.entry.date, found.entry.table, found.entry.id);
-                match page.order {
-                    HistoryOrder::NewestFirst => place(b).cmp(&place(a)),
-                    HistoryOrder::OldestFirst => place(a).cmp(&place(b)),
-                }
+                page.order.compare(&place(a), &place(b))
             });
             found.into_iter().skip(offset).take(limit as usize)
         })

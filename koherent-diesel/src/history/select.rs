@@ -31,17 +31,31 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// As many at once as one statement asks for. Where there are none, nothing is asked.
-    pub(super) fn parts<DB: Engine>(&self) -> impl Iterator<Item = GroupPart<'_>> {
-        let most = if DB::LATERAL { usize::MAX } else { DB::GROUPS };
-        let parts = self.values.chunks(most).enumerate();
-        parts.map(move |(at, values)| GroupPart {
+    /// As many at once as one statement takes. `values_of_one` says how many values stand in the branch of a group. Where
+    /// there are no groups, nothing is asked.
+    pub(super) fn parts<'g, DB: Engine>(
+        &'g self,
+        values_of_one: impl FnOnce(GroupPart<'g>) -> usize,
+    ) -> impl Iterator<Item = GroupPart<'g>> {
+        let part = |values: &'g [RowKey], first| GroupPart {
             by: self.by,
             values,
-            first: at.saturating_mul(most),
-        })
+            first,
+        };
+        let most = match self.values.first() {
+            Some(one) if !DB::LATERAL && self.values.len() > 1 => {
+                let values = values_of_one(part(std::slice::from_ref(one), 0));
+                (MOST_VALUES / values.max(1)).clamp(1, DB::GROUPS)
+            }
+            _ => usize::MAX,
+        };
+        let parts = self.values.chunks(most).enumerate();
+        parts.map(move |(at, values)| part(values, at.saturating_mul(most)))
     }
 }
+
+/// How many values a statement may have: SQLite takes 32,766, MariaDB and MySQL 65,535.
+const MOST_VALUES: usize = 30_000;
 
 /// Groups that are asked for in one statement.
 #[derive(Debug, Clone, Copy)]
@@ -260,7 +274,7 @@ pub(super) fn push_groups<DB: Engine>(
         sql.push(") AS r");
         return;
     }
-    sql.keep &= groups.values.len() < 2;
+    sql.keep &= groups.values.len() < 2 && groups.first == 0;
     for (at, key) in groups.values.iter().enumerate() {
         sql.push(if at > 0 { " UNION ALL " } else { "" });
         let number = groups.first + at;
@@ -333,20 +347,22 @@ pub(super) fn push_key<DB: Engine>(
 /// Whether two keys are of one row, however they are written: `7` and `"7"`, say.
 #[cfg(any(feature = "deadpool", feature = "bb8"))]
 pub(crate) fn is_same_key(table: &'static TrackedTable, one: &RowKey, other: &RowKey) -> bool {
-    let binds = |key: &RowKey| -> Vec<_> {
-        let values = key.values().iter().zip(table.key_columns());
-        let bind = |(value, column): (&FieldValue, &TrackedColumn)| canonical(value, column.kind);
-        values
-            .map(|value| match bind(value) {
-                Some(Bind::Text(text)) => match text.parse::<uuid::Uuid>() {
-                    Ok(uuid) => Some(Bind::Text(uuid.to_string())),
-                    Err(_) => Some(Bind::Text(text)),
-                },
-                other => other,
-            })
-            .collect()
+    let columns = table.key_columns();
+    let is_same = |((one, other), column): ((&FieldValue, &FieldValue), &&TrackedColumn)| {
+        let kind = column.kind;
+        let (Some(one), Some(other)) = (canonical(one, kind), canonical(other, kind)) else {
+            return false;
+        };
+        match (kind, &one, &other) {
+            (ValueKind::Numeric | ValueKind::Float, Bind::Text(one), Bind::Text(other)) => {
+                one.parse::<f64>().ok() == other.parse::<f64>().ok()
+            }
+            _ => one == other,
+        }
     };
-    one.values().len() == other.values().len() && binds(one) == binds(other)
+    let (one, other) = (one.values(), other.values());
+    let are_whole = one.len() == columns.len() && other.len() == columns.len();
+    are_whole && one.iter().zip(other).zip(&columns).all(is_same)
 }
 
 /// A value of a key as it is bound; `None` where no row can have it.
@@ -369,7 +385,8 @@ fn canonical(value: &FieldValue, kind: ValueKind) -> Option<Bind> {
         },
         // MariaDB takes the number that a text begins with.
         ValueKind::Numeric | ValueKind::Float => {
-            text.parse::<f64>().is_ok().then_some(Bind::Text(text))
+            let is_number = text.parse().is_ok_and(f64::is_finite);
+            is_number.then_some(Bind::Text(text))
         }
         ValueKind::Bool => match text.as_str() {
             "true" | "1" => Some(Bind::Integer(1)),

@@ -166,8 +166,8 @@ impl LiveHistory {
     ///
     /// Where a watcher is too slow, or the database was gone, the stream ends with [`Error::Interrupted`]: watch again, after
     /// the last entry that came. Of one row nothing is missed then. Over several rows on PostgreSQL, an entry with a lower
-    /// place can be committed later than one with a higher; that one is in its history, but not in the stream. And where more
-    /// than 65,536 entries were missed, one that was committed meanwhile can come twice.
+    /// place can be committed later than one with a higher; that one is in its history, but not in the stream. And one that is
+    /// announced late, or committed while more than 16,384 are caught up with, can come twice.
     ///
     /// # Errors
     ///
@@ -180,6 +180,7 @@ impl LiveHistory {
     ) -> Result<BoxStream<'static, Result<Arc<HistoryEntry>, Error>>, Error> {
         let events = self.heard().await?;
         let mut watcher = Watcher::new(reader, watch, events);
+        watcher.learn_key().await?;
         watcher.turn_page().await?;
         let said = stream::unfold(Some(watcher), |watcher| async move {
             let mut watcher = watcher?;
@@ -261,6 +262,17 @@ impl Watcher {
         }
     }
 
+    /// Learns how the key is written in the history, where the row has one: a client may write `07` for 7.
+    async fn learn_key(&mut self) -> Result<(), Error> {
+        if let ([table], Some(key)) = (&self.tables[..], &self.watch.key) {
+            let query = HistoryQuery::of_rows(table, vec![key.clone()]);
+            if let Some(newest) = self.reader.entries(query.limit(1)).await?.pop() {
+                self.watch.key = Some(newest.key);
+            }
+        }
+        Ok(())
+    }
+
     /// Loads the next page of what was missed: of one row, in the order of its ids.
     async fn turn_page(&mut self) -> Result<(), Error> {
         let Some(after) = self.missed.take() else {
@@ -320,7 +332,7 @@ struct Seen {
 }
 
 /// How many entries are remembered.
-const REMEMBERED: usize = 65_536;
+const REMEMBERED: usize = 16_384;
 
 impl Seen {
     fn remember(&mut self, entry: (&'static str, i64)) {
@@ -423,16 +435,22 @@ async fn bring_up(
         *announced = Some(newest(reader).await?);
         return Ok(());
     };
+    let mut all = Ok(());
     for (table, last) in last_ids {
-        let beyond = announce_beyond(reader, events, table, last).await;
+        let mut beyond = announce_beyond(reader, events, table, last, None).await;
         if let Err(Error::UnreadableEntry { id, .. }) = beyond {
-            // It stays so: whoever watches is told to look for themselves, and what comes behind it is announced.
+            // It stays so. What lies before it is announced, and what comes behind it will be.
+            let before = announce_beyond(reader, events, table, last, Some(id - 1)).await;
             *last = id.max(*last);
-            let _ = events.send(Event::Interrupted);
+            beyond = before.and(beyond);
         }
-        beyond?;
+        if beyond.is_err() {
+            // Whoever watches must look for themselves.
+            let _ = events.send(Event::Interrupted);
+            all = all.and(beyond);
+        }
     }
-    Ok(())
+    all
 }
 
 /// The highest id in each history.
@@ -450,16 +468,17 @@ async fn newest(reader: &HistoryReader) -> Result<Announced, Error> {
     Ok(newest)
 }
 
-/// Announces what has a higher id than the last.
+/// Announces what has a higher id than the last, up to that one.
 #[cfg(feature = "sqlite")]
 async fn announce_beyond(
     reader: &HistoryReader,
     events: &broadcast::Sender<Event>,
     table: &'static TrackedTable,
     last: &mut i64,
+    until: Option<i64>,
 ) -> Result<(), Error> {
     loop {
-        let query = history_of(table).by_id().beyond(*last);
+        let query = history_of(table).by_id().beyond(*last).until(until);
         let query = query.order(HistoryOrder::OldestFirst).limit(LOADED);
         let page = reader.entries(query).await?;
         let is_last = page.len() < LOADED as usize;
@@ -589,7 +608,10 @@ mod listening {
         let own = HistoryFilter::new().transaction(announced.transaction);
         let mut last = announced.first - 1;
         while last < announced.last {
-            let query = history_of(table).by_id().beyond(last).until(announced.last);
+            let query = history_of(table)
+                .by_id()
+                .beyond(last)
+                .until(Some(announced.last));
             let query = query.filter(own.clone()).order(HistoryOrder::OldestFirst);
             let page = reader.entries(query.limit(LOADED)).await?;
             let Some(newest) = page.last() else { break };

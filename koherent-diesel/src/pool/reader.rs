@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use koherent_core::{Attribution, HistoryEntry, TaskRecord};
+use tracing::Instrument as _;
 
 use super::{AuditedPool, NonBlockingPool};
 use crate::connection::AuditedConnection;
@@ -67,31 +69,40 @@ impl HistoryReader {
     }
 
     /// The same reader, which waits no longer than this for the database: 30 s unless this says otherwise. Whoever asked is
-    /// answered with [`Error::TimedOut`].
+    /// answered with [`Error::TimedOut`], or with [`Error::Pool`] where there was no connection in that time.
     ///
-    /// The database does not know that nobody waits any more. Where it can, tell it as well, when a connection is made:
-    /// `SET statement_timeout = '30s'` (PostgreSQL), `SET SESSION max_statement_time = 30` (MariaDB).
+    /// The database does not know that nobody waits any more, and the connection is busy until it is done. Where it can, tell it
+    /// as well, when a connection is made: `SET statement_timeout = '30s'` (PostgreSQL), `SET SESSION max_statement_time = 30`
+    /// (MariaDB).
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Waits as long as it may take.
-    async fn wait<T>(&self, loading: Loading<'_, T>) -> Result<T, Error> {
-        let limit = self.timeout;
-        let waited = tokio::time::timeout(limit, loading).await;
-        waited.unwrap_or(Err(Error::TimedOut { limit }))
+    /// Asks in a task of its own, and waits as long as it may take. A question that nobody waits for any more comes to its end
+    /// all the same, so that its connection goes back to the pool with nothing under way.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(Arc<dyn Source>, Begun) -> Loading<T>,
+    ) -> Result<T, Error> {
+        let (limit, begun) = (self.timeout, Begun::default());
+        let loading = question(Arc::clone(&self.source), begun.clone());
+        let loading = tokio::spawn(loading.in_current_span());
+        match tokio::time::timeout(limit, loading).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(Error::Pool(error.into())),
+            },
+            Err(_) if begun.is_so() => Err(Error::TimedOut { limit }),
+            Err(waited) => Err(Error::Pool(waited.into())),
+        }
     }
 
     /// The same reader for somebody who may see less. What it sees is what both scopes allow.
     #[must_use]
     pub fn within(&self, scope: HistoryScope) -> Self {
-        let scope = match (&self.scope, scope) {
-            (HistoryScope::All, scope) => scope,
-            (own, HistoryScope::All) => own.clone(),
-            (own, scope) if *own == scope => scope,
-            _ => HistoryScope::Nothing,
-        };
+        let scope = self.scope.and(scope);
         Self {
             scope,
             ..self.clone()
@@ -133,7 +144,8 @@ impl HistoryReader {
     ///
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn entries(&self, query: HistoryQuery) -> Result<Vec<HistoryEntry>, Error> {
-        self.wait(self.source.entries(self.scoped(query))).await
+        let query = self.scoped(query);
+        self.ask(|source, begun| source.entries(query, begun)).await
     }
 
     /// See [`HistoryQuery::load_each`].
@@ -145,7 +157,8 @@ impl HistoryReader {
         &self,
         query: HistoryQuery,
     ) -> Result<Vec<Vec<HistoryEntry>>, Error> {
-        self.wait(self.source.entries_of_each(self.scoped(query)))
+        let query = self.scoped(query);
+        self.ask(|source, begun| source.entries_of_each(query, begun))
             .await
     }
 
@@ -155,7 +168,8 @@ impl HistoryReader {
     ///
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskRecord>, Error> {
-        self.wait(self.source.tasks(self.scoped_tasks(query))).await
+        let query = self.scoped_tasks(query);
+        self.ask(|source, begun| source.tasks(query, begun)).await
     }
 
     /// See [`TaskQuery::load_each`].
@@ -164,7 +178,8 @@ impl HistoryReader {
     ///
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn tasks_of_each(&self, query: TaskQuery) -> Result<Vec<Vec<TaskRecord>>, Error> {
-        self.wait(self.source.tasks_of_each(self.scoped_tasks(query)))
+        let query = self.scoped_tasks(query);
+        self.ask(|source, begun| source.tasks_of_each(query, begun))
             .await
     }
 
@@ -174,8 +189,8 @@ impl HistoryReader {
     ///
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn blame(&self, query: BlameQuery) -> Result<Vec<Blame>, Error> {
-        self.wait(self.source.blame(query.within(&self.scope)))
-            .await
+        let query = query.within(&self.scope);
+        self.ask(|source, begun| source.blame(query, begun)).await
     }
 
     /// See [`ResourceChangeQuery::load`].
@@ -188,7 +203,8 @@ impl HistoryReader {
         query: ResourceChangeQuery,
     ) -> Result<Vec<ResourceChange>, Error> {
         let query = query.filter(HistoryFilter::new().within(&self.scope));
-        self.wait(self.source.resource_changes(query)).await
+        self.ask(|source, begun| source.resource_changes(query, begun))
+            .await
     }
 
     /// See [`LinkQuery::load`].
@@ -198,7 +214,7 @@ impl HistoryReader {
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn links(&self, query: LinkQuery) -> Result<Vec<LinkEntry>, Error> {
         let query = query.filter(HistoryFilter::new().within(&self.scope));
-        self.wait(self.source.links(query)).await
+        self.ask(|source, begun| source.links(query, begun)).await
     }
 
     /// See [`LinkQuery::load_each`].
@@ -208,7 +224,8 @@ impl HistoryReader {
     /// As there; [`Error::Pool`] where no connection can be had.
     pub async fn links_of_each(&self, query: LinkQuery) -> Result<Vec<Vec<LinkEntry>>, Error> {
         let query = query.filter(HistoryFilter::new().within(&self.scope));
-        self.wait(self.source.links_of_each(query)).await
+        self.ask(|source, begun| source.links_of_each(query, begun))
+            .await
     }
 }
 
@@ -220,47 +237,56 @@ impl fmt::Debug for HistoryReader {
     }
 }
 
-/// A pool, whatever the database is.
-trait Source: Send + Sync {
-    fn entries(&self, query: HistoryQuery) -> Loading<'_, Vec<HistoryEntry>>;
-    fn entries_of_each(&self, query: HistoryQuery) -> Loading<'_, Vec<Vec<HistoryEntry>>>;
-    fn tasks(&self, query: TaskQuery) -> Loading<'_, Vec<TaskRecord>>;
-    fn tasks_of_each(&self, query: TaskQuery) -> Loading<'_, Vec<Vec<TaskRecord>>>;
-    fn blame(&self, query: BlameQuery) -> Loading<'_, Vec<Blame>>;
-    fn resource_changes(&self, query: ResourceChangeQuery) -> Loading<'_, Vec<ResourceChange>>;
-    fn links(&self, query: LinkQuery) -> Loading<'_, Vec<LinkEntry>>;
-    fn links_of_each(&self, query: LinkQuery) -> Loading<'_, Vec<Vec<LinkEntry>>>;
+/// Whether a connection was to be had.
+#[derive(Clone, Default)]
+struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
-type Loading<'s, T> = BoxFuture<'s, Result<T, Error>>;
+type Loading<T> = BoxFuture<'static, Result<T, Error>>;
 
-macro_rules! load {
+macro_rules! questions {
     ($($name:ident($query:ty) -> $answer:ty = $load:ident;)+) => {
-        $(
-            fn $name(&self, query: $query) -> Loading<'_, $answer> {
-                Box::pin(async move {
-                    // Reading stamps nothing; the pool asks whose changes these would be all the same.
-                    let connection = P::future(self.get(Attribution::anonymous())).await;
-                    let mut connection = connection?;
-                    <AuditedConnection<P::Connection> as NonBlocking>::future(query.$load(&mut connection)).await
-                })
-            }
-        )+
+        /// A pool, whatever the database is.
+        trait Source: Send + Sync {
+            $(fn $name(self: Arc<Self>, query: $query, begun: Begun) -> Loading<$answer>;)+
+        }
+
+        impl<P> Source for AuditedPool<P>
+        where
+            P: NonBlockingPool + Send + Sync + 'static,
+        {
+            $(
+                fn $name(self: Arc<Self>, query: $query, begun: Begun) -> Loading<$answer> {
+                    Box::pin(async move {
+                        // Reading stamps nothing; the pool asks whose changes these would be all the same.
+                        let connection = P::future(self.get(Attribution::anonymous())).await;
+                        let mut connection = connection?;
+                        begun.set();
+                        let loading = query.$load(&mut connection);
+                        <AuditedConnection<P::Connection> as NonBlocking>::future(loading).await
+                    })
+                }
+            )+
+        }
     };
 }
 
-impl<P> Source for AuditedPool<P>
-where
-    P: NonBlockingPool + Send + Sync + 'static,
-{
-    load! {
-        entries(HistoryQuery) -> Vec<HistoryEntry> = load;
-        entries_of_each(HistoryQuery) -> Vec<Vec<HistoryEntry>> = load_each;
-        tasks(TaskQuery) -> Vec<TaskRecord> = load;
-        tasks_of_each(TaskQuery) -> Vec<Vec<TaskRecord>> = load_each;
-        blame(BlameQuery) -> Vec<Blame> = load;
-        resource_changes(ResourceChangeQuery) -> Vec<ResourceChange> = load;
-        links(LinkQuery) -> Vec<LinkEntry> = load;
-        links_of_each(LinkQuery) -> Vec<Vec<LinkEntry>> = load_each;
-    }
+questions! {
+    entries(HistoryQuery) -> Vec<HistoryEntry> = load;
+    entries_of_each(HistoryQuery) -> Vec<Vec<HistoryEntry>> = load_each;
+    tasks(TaskQuery) -> Vec<TaskRecord> = load;
+    tasks_of_each(TaskQuery) -> Vec<Vec<TaskRecord>> = load_each;
+    blame(BlameQuery) -> Vec<Blame> = load;
+    resource_changes(ResourceChangeQuery) -> Vec<ResourceChange> = load;
+    links(LinkQuery) -> Vec<LinkEntry> = load;
+    links_of_each(LinkQuery) -> Vec<Vec<LinkEntry>> = load_each;
 }

@@ -17,6 +17,7 @@ mod sqlite {
     mod suite;
     #[path = "../swallowed.rs"]
     mod swallowed;
+    mod unreadable;
 }
 
 mod postgres {
@@ -25,14 +26,15 @@ mod postgres {
     mod guard;
     #[path = "../live.rs"]
     mod live;
+    mod plans;
     mod round_trips;
     #[path = "../suite/mod.rs"]
     mod suite;
     #[path = "../swallowed.rs"]
     mod swallowed;
     mod types;
-    mod plans;
     mod values;
+    mod waiting;
 }
 
 mod mariadb {

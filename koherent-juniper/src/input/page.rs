@@ -46,7 +46,7 @@ impl OffsetPaginationInput {
                 ErrorCode::BadRequest,
                 "PAGE_INVALID",
                 format!(
-                    "Ask for an offset of 0 to {MOST_LEFT_OUT}, and for a limit of 0 to {most}; what lies further is found with `after`."
+                    "Ask for an offset of 0 to {MOST_LEFT_OUT}, and for a limit of 0 to {most}; what lies further is found with a filter, or with `after` where there is one."
                 ),
             )),
         }

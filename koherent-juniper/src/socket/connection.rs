@@ -10,7 +10,7 @@ use juniper::OperationType;
 use koherent_core::ErrorCode;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::message::{Closing, PROTOCOL, Said, acknowledged, error, pong};
@@ -18,10 +18,14 @@ use super::operation::{NO_TASK, NO_TOKEN, run};
 use super::schema::{Asked, SocketSchema};
 use super::service::{Operation, SocketService};
 use super::settings::{Mutations, SocketSettings};
+use crate::error::Error;
 use crate::limits::{Limits, exceeded};
 
 /// How long a client may take to take a message.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long it may take to see whether a login holds: meanwhile nobody is listened to.
+const CHECKED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often it is asked at most whether a client is there.
 const SHORTEST_KEEP_ALIVE: Duration = Duration::from_millis(10);
@@ -54,7 +58,6 @@ pub(super) async fn serve<T, V>(
             limits,
             session: None,
             active: HashMap::new(),
-            started: 0,
             operations: JoinSet::new(),
             answers,
         };
@@ -76,18 +79,24 @@ struct Connection<T, V: SocketService> {
     settings: SocketSettings,
     limits: Limits,
     session: Option<Arc<V::Session>>,
-    /// The operations under way, by the client's ids; each with a number of its own.
-    active: HashMap<String, (u64, AbortHandle)>,
-    started: u64,
-    /// They end with the connection.
+    /// The operations that the client listens to, by its ids.
+    active: HashMap<String, Active>,
+    /// All that are under way. They end with the connection.
     operations: JoinSet<()>,
     answers: mpsc::Sender<Answer>,
+}
+
+/// An operation that the client listens to.
+struct Active {
+    handle: AbortHandle,
+    kind: OperationType,
 }
 
 /// What an operation says.
 struct Answer {
     id: String,
-    number: u64,
+    /// Which operation: clients may use an id again.
+    task: Id,
     message: Value,
 }
 
@@ -135,7 +144,8 @@ where
                 answer = answered.recv() => {
                     let answer = answer?;
                     // An operation that the client has ended says nothing more.
-                    let is_active = self.active.get(&answer.id).is_some_and(|(number, _)| *number == answer.number);
+                    let active = self.active.get(&answer.id);
+                    let is_active = active.is_some_and(|active| active.handle.id() == answer.task);
                     if is_active {
                         if answer.message["type"] != "next" {
                             self.active.remove(&answer.id);
@@ -145,9 +155,15 @@ where
                 }
                 // Operations that panicked are told from those that ended by what they have not said.
                 Some(ended) = self.operations.join_next() => {
-                    if ended.is_err_and(|error| error.is_panic()) {
+                    if let Err(error) = ended && error.is_panic() {
                         tracing::error!("an operation of a websocket panicked");
-                        return Some(Closing { code: 4500, reason: "Internal server error" });
+                        let mut active = self.active.iter();
+                        let active = active.find(|(_, active)| active.handle.id() == error.id());
+                        let id = active.map(|(id, _)| id.clone());
+                        if let Some(id) = id {
+                            self.active.remove(&id);
+                            say(socket, &self::error(&id, Error::internal())).await?;
+                        }
                     }
                 }
                 () = sleep_until(sign_in_until), if self.session.is_none() => return Some(Closing::NOT_SIGNED_IN),
@@ -167,7 +183,7 @@ where
     /// Why the login does not hold any more. Where that cannot be found out at the moment, it holds.
     async fn signed_out(&self) -> Option<&'static str> {
         let session = self.session.as_ref()?;
-        let asked = timeout(TAKEN_WITHIN, self.service.still_signed_in(session)).await;
+        let asked = timeout(CHECKED_WITHIN, self.service.still_signed_in(session)).await;
         let error = asked.ok()?.err()?;
         (error.code() != ErrorCode::Unavailable).then(|| error.reason())
     }
@@ -193,8 +209,11 @@ where
             Said::Ping {} => Ok(Some(pong())),
             Said::Pong {} => Ok(None),
             Said::Complete { id } => {
-                if let Some((_, operation)) = self.active.remove(&id) {
-                    operation.abort();
+                // A mutation is not stopped half-way: it ends unheard.
+                if let Some(active) = self.active.remove(&id)
+                    && active.kind == OperationType::Subscription
+                {
+                    active.handle.abort();
                 }
                 Ok(None)
             }
@@ -213,8 +232,9 @@ where
     /// Starts an operation; or says why not.
     fn start(&mut self, id: String, asked: Asked, session: Arc<V::Session>) -> Result<(), Value> {
         let refuse = |refusal| error(&id, refusal);
-        if self.active.len() >= self.settings.operations {
-            let (is, most) = (self.active.len() + 1, self.settings.operations);
+        // One that the client has ended counts until it has.
+        if self.operations.len() >= self.settings.operations {
+            let (is, most) = (self.operations.len() + 1, self.settings.operations);
             return Err(refuse(exceeded(
                 "TOO_MANY_OPERATIONS",
                 "operations",
@@ -229,20 +249,14 @@ where
             return Err(refuse(NO_TASK));
         }
         let operation = Operation::new(kind, task_token);
-        self.started += 1;
-        let number = self.started;
         let (schema, service) = (Arc::clone(&self.schema), self.service.clone());
         let (answers, running) = (self.answers.clone(), id.clone());
         let handle = self.operations.spawn(async move {
-            let said_of = running.clone();
+            let (said_of, task) = (running.clone(), tokio::task::id());
             let say = move |message: Value| -> BoxFuture<'static, ()> {
                 let (answers, id) = (answers.clone(), said_of.clone());
                 Box::pin(async move {
-                    let answer = Answer {
-                        id,
-                        number,
-                        message,
-                    };
+                    let answer = Answer { id, task, message };
                     let _ = answers.send(answer).await;
                 })
             };
@@ -251,7 +265,7 @@ where
             )
             .await;
         });
-        self.active.insert(id, (number, handle));
+        self.active.insert(id, Active { handle, kind });
         Ok(())
     }
 }

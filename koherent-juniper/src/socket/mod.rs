@@ -32,10 +32,19 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::limits::Limits;
 
+/// The headers in which the token of a task stands, where it stands in headers.
+const TASK_HEADERS: [&str; 4] = [
+    "rekuest-task",
+    "x-rekuest-task",
+    "provenance-token",
+    "x-provenance-token",
+];
+
 /// Upgrades a request to a websocket that speaks graphql-transport-ws, and serves it.
 ///
 /// Browsers name the page that a connection comes from in `Origin`; one that is not allowed is answered 403. They send cookies
-/// along with it, but nothing in the headers signs anybody in here.
+/// along with it, but nothing in the headers signs anybody in here. A task's token in the headers is answered 400: it is the
+/// token of an operation, and must not count for nothing.
 ///
 /// ```no_run
 /// # use juniper::{EmptyMutation, EmptySubscription, RootNode};
@@ -85,6 +94,11 @@ where
     T: SocketSchema,
     V: SocketService<Context = T::Context>,
 {
+    if TASK_HEADERS.iter().any(|name| headers.contains_key(*name)) {
+        tracing::warn!("a websocket with the token of a task in its headers was refused");
+        let text = "A connection belongs to no task: send the token in extensions.rekuestTask of each operation.\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
     if !settings.origins.allow(headers) {
         tracing::warn!("a websocket from a page of another origin was refused");
         let text = "This page may not connect here: its origin is not allowed.\n";

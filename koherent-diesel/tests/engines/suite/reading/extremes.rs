@@ -26,6 +26,24 @@ async fn groups_may_be_many() {
         let of_row = all.iter().filter(|entry| entry.key == *key);
         assert_eq!(group.len(), of_row.count(), "{key}");
     }
+    // As one list they are in one order; and branches with many values are fewer to a statement.
+    let users = (0..150).fold(HistoryFilter::new().user("ann"), |filter, n| {
+        filter.user(format!("nobody-{n}"))
+    });
+    let of_ann = HistoryQuery::of_rows(samples::table::tracked(), keys[..650].to_vec());
+    let of_ann = of_ann.filter(users).load(conn).await.unwrap();
+    let mut expected: Vec<_> = all
+        .iter()
+        .filter(|entry| {
+            entry
+                .user
+                .as_ref()
+                .is_some_and(|user| user.as_str() == "ann")
+        })
+        .collect();
+    expected.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+    assert!(!expected.is_empty());
+    assert_eq!(of_ann.iter().collect::<Vec<_>>(), expected);
     let parents: Vec<_> = (0..900)
         .map(|n| koherent_core::TaskId::from(if n == 850 { "task-a" } else { "none" }))
         .collect();
