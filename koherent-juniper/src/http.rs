@@ -49,16 +49,16 @@ where
 {
     let operations: Operations<S> = match read(limits, body) {
         Ok(operations) => operations,
-        Err((status, error)) => return respond(status, &refusal(error)),
+        Err((status, error)) => return respond(status, refusal(error)),
     };
     let operation_of = |operation: &Operation<S>| check(schema, limits, operation);
     match operations {
         Operations::One(operation) => {
             if let Err(error) = operation_of(&operation) {
-                return respond(StatusCode::BAD_REQUEST, &refusal(error));
+                return respond(StatusCode::BAD_REQUEST, refusal(error));
             }
             let (was_executed, answer) = execute(schema, context, operation).await;
-            respond(status(was_executed), &answer)
+            respond(status(was_executed), answer)
         }
         Operations::Several(operations) => {
             // Nothing is executed where something is refused, so that all can be sent again.
@@ -66,7 +66,7 @@ where
             if refused.iter().any(Result::is_err) {
                 let answers = refused.into_iter();
                 let answers = answers.map(|one| refusal(one.err().unwrap_or(NOT_EXECUTED)));
-                return respond(StatusCode::BAD_REQUEST, &answers.collect());
+                return respond(StatusCode::BAD_REQUEST, list(&answers.collect::<Vec<_>>()));
             }
             let mut answers = Vec::with_capacity(operations.len());
             let mut was_any_executed = false;
@@ -75,9 +75,14 @@ where
                 was_any_executed |= was_executed;
                 answers.push(answer);
             }
-            respond(status(was_any_executed), &Value::Array(answers))
+            respond(status(was_any_executed), list(&answers))
         }
     }
+}
+
+/// A list of answers, as JSON.
+fn list(answers: &[String]) -> String {
+    format!("[{}]", answers.join(","))
 }
 
 const fn status(was_executed: bool) -> StatusCode {
@@ -174,7 +179,7 @@ async fn execute<Q, M, N, S>(
     schema: &RootNode<Q, M, N, S>,
     context: &Q::Context,
     operation: Operation<S>,
-) -> (bool, Value)
+) -> (bool, String)
 where
     Q: GraphQLTypeAsync<S, TypeInfo: Sync, Context: Sync>,
     M: GraphQLTypeAsync<S, TypeInfo: Sync, Context = Q::Context>,
@@ -182,7 +187,8 @@ where
     S: ScalarValue + Send + Sync,
 {
     let response = operation.into_request().execute(schema, context).await;
-    let json = serde_json::to_value(&response).unwrap_or_else(|_| refusal(Error::internal()));
+    // As text, which keeps the order in which the fields were asked for (GraphQL specification, §7.2.2).
+    let json = serde_json::to_string(&response).unwrap_or_else(|_| refusal(Error::internal()));
     (response.is_ok(), json)
 }
 
@@ -199,8 +205,8 @@ const SUBSCRIPTION: Error = Error::fixed(
 );
 
 /// An answer with one error, and nothing else.
-pub(crate) fn refusal(error: Error) -> Value {
-    json!({ "errors": [error_object(error)] })
+fn refusal(error: Error) -> String {
+    json!({ "errors": [error_object(error)] }).to_string()
 }
 
 /// An error as clients see it.
@@ -209,8 +215,8 @@ pub(crate) fn error_object(error: Error) -> Value {
     json!({ "message": error.message(), "extensions": error.extensions() })
 }
 
-fn respond(status: StatusCode, body: &Value) -> Response<String> {
-    let mut response = Response::new(body.to_string());
+fn respond(status: StatusCode, body: String) -> Response<String> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);

@@ -519,3 +519,18 @@ async fn what_would_be_done_otherwise_than_it_reads_is_refused() {
         }
     }
 }
+
+/// What is asked for first is answered first (GraphQL specification, §7.2.2).
+#[tokio::test]
+async fn answers_have_the_order_of_the_question() {
+    let one = json!({ "query": "{ z: name node { y: name name } a: name }" });
+    let expected = r#"{"data":{"z":"node","node":{"y":"node","name":"node"},"a":"node"}}"#;
+    for (body, expected) in [
+        (one.clone(), expected.to_owned()),
+        (json!([one, one]), format!("[{expected},{expected}]")),
+    ] {
+        let body = body.to_string();
+        let answered = answer(&schema(), &(), &Limits::default(), body.as_bytes()).await;
+        assert_eq!(*answered.body(), expected);
+    }
+}

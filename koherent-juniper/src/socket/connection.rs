@@ -4,16 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
 use futures_util::future::BoxFuture;
 use juniper::OperationType;
 use koherent_core::ErrorCode;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use super::message::{Closing, PROTOCOL, Said, acknowledged, error, pong};
+use super::message::{Closing, Message, PROTOCOL, Said};
 use super::operation::{NO_TASK, NO_TOKEN, run};
 use super::schema::{Asked, SocketSchema};
 use super::service::{Operation, SocketService};
@@ -69,7 +68,7 @@ pub(super) async fn serve<T, V>(
             code,
             reason: reason.into(),
         };
-        let _ = timeout(TAKEN_WITHIN, socket.send(Message::Close(Some(frame)))).await;
+        let _ = timeout(TAKEN_WITHIN, socket.send(Frame::Close(Some(frame)))).await;
     }
 }
 
@@ -97,7 +96,7 @@ struct Answer {
     id: String,
     /// Which operation: clients may use an id again.
     task: Id,
-    message: Value,
+    message: Message,
 }
 
 impl<T, V> Connection<T, V>
@@ -122,10 +121,10 @@ where
                 incoming = socket.recv() => {
                     heard = Instant::now();
                     let text = match incoming? {
-                        Ok(Message::Text(text)) => text,
-                        Ok(Message::Ping(_) | Message::Pong(_)) => continue,
-                        Ok(Message::Binary(_)) => return Some(Closing::BAD_MESSAGE),
-                        Ok(Message::Close(_)) => return None,
+                        Ok(Frame::Text(text)) => text,
+                        Ok(Frame::Ping(_) | Frame::Pong(_)) => continue,
+                        Ok(Frame::Binary(_)) => return Some(Closing::BAD_MESSAGE),
+                        Ok(Frame::Close(_)) => return None,
                         Err(error) => {
                             // The library has no other word for it that can be reached from here.
                             let is_too_long = error.to_string().contains("too long");
@@ -137,7 +136,7 @@ where
                     };
                     match self.hear(said).await {
                         Ok(None) => {}
-                        Ok(Some(message)) => say(socket, &message).await?,
+                        Ok(Some(message)) => say(socket, message).await?,
                         Err(closing) => return Some(closing),
                     }
                 }
@@ -147,10 +146,10 @@ where
                     let active = self.active.get(&answer.id);
                     let is_active = active.is_some_and(|active| active.handle.id() == answer.task);
                     if is_active {
-                        if answer.message["type"] != "next" {
+                        if answer.message.is_last {
                             self.active.remove(&answer.id);
                         }
-                        say(socket, &answer.message).await?;
+                        say(socket, answer.message).await?;
                     }
                 }
                 // Operations that panicked are told from those that ended by what they have not said.
@@ -162,7 +161,7 @@ where
                         let id = active.map(|(id, _)| id.clone());
                         if let Some(id) = id {
                             self.active.remove(&id);
-                            say(socket, &self::error(&id, Error::internal())).await?;
+                            say(socket, Message::error(&id, Error::internal())).await?;
                         }
                     }
                 }
@@ -174,7 +173,7 @@ where
                     if let Some(reason) = self.signed_out().await {
                         return Some(Closing::forbidden(reason));
                     }
-                    send(socket, Message::Ping(Default::default())).await?;
+                    send(socket, Frame::Ping(Default::default())).await?;
                 }
             }
         }
@@ -189,7 +188,7 @@ where
     }
 
     /// What to say to a message, if anything.
-    async fn hear(&mut self, said: Said) -> Result<Option<Value>, Closing> {
+    async fn hear(&mut self, said: Said) -> Result<Option<Message>, Closing> {
         match said {
             Said::ConnectionInit { payload } => {
                 if self.session.is_some() {
@@ -200,13 +199,13 @@ where
                 match signed_in {
                     Ok(Ok(session)) => {
                         self.session = Some(Arc::new(session));
-                        Ok(Some(acknowledged()))
+                        Ok(Some(Message::acknowledged()))
                     }
                     Ok(Err(refusal)) => Err(Closing::forbidden(refusal.0)),
                     Err(_) => Err(Closing::NOT_SIGNED_IN),
                 }
             }
-            Said::Ping {} => Ok(Some(pong())),
+            Said::Ping {} => Ok(Some(Message::pong())),
             Said::Pong {} => Ok(None),
             Said::Complete { id } => {
                 // A mutation is not stopped half-way: it ends unheard.
@@ -230,8 +229,8 @@ where
     }
 
     /// Starts an operation; or says why not.
-    fn start(&mut self, id: String, asked: Asked, session: Arc<V::Session>) -> Result<(), Value> {
-        let refuse = |refusal| error(&id, refusal);
+    fn start(&mut self, id: String, asked: Asked, session: Arc<V::Session>) -> Result<(), Message> {
+        let refuse = |refusal| Message::error(&id, refusal);
         // One that the client has ended counts until it has.
         if self.operations.len() >= self.settings.operations {
             let (is, most) = (self.operations.len() + 1, self.settings.operations);
@@ -253,7 +252,7 @@ where
         let (answers, running) = (self.answers.clone(), id.clone());
         let handle = self.operations.spawn(async move {
             let (said_of, task) = (running.clone(), tokio::task::id());
-            let say = move |message: Value| -> BoxFuture<'static, ()> {
+            let say = move |message: Message| -> BoxFuture<'static, ()> {
                 let (answers, id) = (answers.clone(), said_of.clone());
                 Box::pin(async move {
                     let answer = Answer { id, task, message };
@@ -270,11 +269,11 @@ where
     }
 }
 
-async fn say(socket: &mut WebSocket, message: &Value) -> Option<()> {
-    send(socket, Message::text(message.to_string())).await
+async fn say(socket: &mut WebSocket, message: Message) -> Option<()> {
+    send(socket, Frame::text(message.text)).await
 }
 
 /// Sends a message; `None` where the client does not take it.
-async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
+async fn send(socket: &mut WebSocket, message: Frame) -> Option<()> {
     timeout(TAKEN_WITHIN, socket.send(message)).await.ok()?.ok()
 }

@@ -61,27 +61,60 @@ impl Closing {
     }
 }
 
-pub(super) fn acknowledged() -> Value {
-    json!({ "type": "connection_ack" })
+/// What is said to a client.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) text: String,
+    /// Whether it is the last of its operation.
+    pub(super) is_last: bool,
 }
 
-pub(super) fn pong() -> Value {
-    json!({ "type": "pong" })
-}
+impl Message {
+    fn of(id: &str, kind: &str, payload: &str) -> String {
+        format!(
+            "{{\"id\":{},\"type\":\"{kind}\",\"payload\":{payload}}}",
+            json!(id)
+        )
+    }
 
-pub(super) fn next(id: &str, payload: &Value) -> Value {
-    json!({ "id": id, "type": "next", "payload": payload })
-}
+    /// An answer, as JSON: it stays as it was written, because the order of its fields is that of the question.
+    pub(super) fn next(id: &str, answer: &str) -> Self {
+        Self {
+            text: Self::of(id, "next", answer),
+            is_last: false,
+        }
+    }
 
-pub(super) fn error(id: &str, error: Error) -> Value {
-    json!({ "id": id, "type": "error", "payload": [error_object(error)] })
-}
+    /// The errors with which an operation ends, as JSON.
+    pub(super) fn errors(id: &str, errors: &str) -> Self {
+        Self {
+            text: Self::of(id, "error", errors),
+            is_last: true,
+        }
+    }
 
-/// The errors with which an operation ends, as Juniper writes them.
-pub(super) fn errors(id: &str, errors: &Value) -> Value {
-    json!({ "id": id, "type": "error", "payload": errors })
-}
+    pub(super) fn error(id: &str, error: Error) -> Self {
+        Self::errors(id, &json!([error_object(error)]).to_string())
+    }
 
-pub(super) fn complete(id: &str) -> Value {
-    json!({ "id": id, "type": "complete" })
+    pub(super) fn complete(id: &str) -> Self {
+        Self {
+            text: json!({ "id": id, "type": "complete" }).to_string(),
+            is_last: true,
+        }
+    }
+
+    pub(super) fn acknowledged() -> Self {
+        Self {
+            text: json!({ "type": "connection_ack" }).to_string(),
+            is_last: false,
+        }
+    }
+
+    pub(super) fn pong() -> Self {
+        Self {
+            text: json!({ "type": "pong" }).to_string(),
+            is_last: false,
+        }
+    }
 }

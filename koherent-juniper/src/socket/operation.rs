@@ -4,15 +4,14 @@ use std::ops::ControlFlow;
 
 use futures_util::future::BoxFuture;
 use juniper::OperationType;
-use serde_json::Value;
 
-use super::message;
+use super::message::Message;
 use super::schema::{Asked, SocketSchema};
 use super::service::{Operation, SocketService};
 use crate::error::Error;
 
 /// Says a message to the client.
-pub(super) type Say = dyn Fn(Value) -> BoxFuture<'static, ()> + Send + Sync;
+pub(super) type Say = dyn Fn(Message) -> BoxFuture<'static, ()> + Send + Sync;
 
 /// Runs an operation to its end, and says each message to the client.
 pub(super) async fn run<T, V>(
@@ -30,9 +29,9 @@ pub(super) async fn run<T, V>(
     let kind = operation.kind;
     let context = match service.context(session, &operation).await {
         Ok(context) => context,
-        Err(error) => return say(message::error(id, error)).await,
+        Err(error) => return say(Message::error(id, error)).await,
     };
-    let answer = |answer: Result<Value, Value>| -> BoxFuture<'_, ControlFlow<()>> {
+    let answer = |answer: Result<String, String>| -> BoxFuture<'_, ControlFlow<()>> {
         Box::pin(async move {
             let is_event = kind == OperationType::Subscription && answer.is_ok();
             let signed_in = match is_event {
@@ -41,11 +40,11 @@ pub(super) async fn run<T, V>(
             };
             let failure = match (answer, signed_in) {
                 (Ok(answer), Ok(())) => {
-                    say(message::next(id, &answer)).await;
+                    say(Message::next(id, &answer)).await;
                     return ControlFlow::Continue(());
                 }
-                (Err(errors), _) => message::errors(id, &errors),
-                (_, Err(error)) => message::error(id, error),
+                (Err(errors), _) => Message::errors(id, &errors),
+                (_, Err(error)) => Message::error(id, error),
             };
             say(failure).await;
             ControlFlow::Break(())
@@ -53,7 +52,7 @@ pub(super) async fn run<T, V>(
     };
     let ended = schema.run(asked, kind, &context, &answer).await;
     if ended.is_continue() {
-        say(message::complete(id)).await;
+        say(Message::complete(id)).await;
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use juniper::http::{GraphQLRequest, resolve_into_stream};
 use juniper::{GraphQLSubscriptionType, GraphQLTypeAsync, OperationType, RootNode, ScalarValue};
 use juniper_subscriptions::Connection;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -38,9 +38,9 @@ pub trait SocketSchema: sealed::Sealed + Send + Sync + 'static {
     ) -> BoxFuture<'r, ControlFlow<()>>;
 }
 
-/// Takes an answer, and says whether somebody still listens.
+/// Takes an answer, or errors, as JSON, and says whether somebody still listens.
 pub(super) type Say<'r> =
-    dyn Fn(Result<Value, Value>) -> BoxFuture<'r, ControlFlow<()>> + Send + Sync + 'r;
+    dyn Fn(Result<String, String>) -> BoxFuture<'r, ControlFlow<()>> + Send + Sync + 'r;
 
 mod sealed {
     #[expect(unnameable_types, reason = "nobody else implements `SocketSchema`")]
@@ -117,31 +117,36 @@ where
         Box::pin(async move {
             let request: GraphQLRequest<S> = match asked.into_request() {
                 Ok(request) => request,
-                Err(error) => return say(Err(json!([error_object(error)]))).await,
+                Err(error) => return say(Err(json!([error_object(error)]).to_string())).await,
             };
             if kind != OperationType::Subscription {
                 let response = request.execute(self, context).await;
-                let mut json = serde_json::to_value(&response).unwrap_or_default();
                 let answer = match response.is_ok() {
-                    true => Ok(json),
+                    true => Ok(serde_json::to_string(&response).unwrap_or_default()),
                     // What Juniper has against the operation.
-                    false => Err(json["errors"].take()),
+                    false => Err(errors_of(&response)),
                 };
                 return say(answer).await;
             }
             let (stream, errors) = match resolve_into_stream(&request, self, context).await {
                 Ok(resolved) => resolved,
                 Err(error) => {
-                    let errors = serde_json::to_value(&error).unwrap_or_default();
+                    let errors = serde_json::to_string(&error).unwrap_or_default();
                     return say(Err(errors)).await;
                 }
             };
             let mut events = Connection::from_stream(stream, errors);
             while let Some(event) = events.next().await {
-                let event = serde_json::to_value(&event).unwrap_or_default();
+                let event = serde_json::to_string(&event).unwrap_or_default();
                 say(Ok(event)).await?;
             }
             ControlFlow::Continue(())
         })
     }
+}
+
+/// The errors of an operation that was not executed.
+fn errors_of(response: &impl Serialize) -> String {
+    let json = serde_json::to_value(response).unwrap_or_default();
+    json["errors"].to_string()
 }
