@@ -437,8 +437,9 @@ async fn changes_are_told_as_they_are_committed() {
             .say(json!({"id": id, "type": "subscribe", "payload": payload}))
             .await;
     }
-    // They watch when this is answered.
+    // They have been polled when this is answered, and watch a second later at the latest.
     socket.ask("{ samples { id } }").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     lab.data(Some(&task_token("task-a")), &create("heart"))
         .await;
     lab.data(
@@ -465,6 +466,7 @@ async fn changes_are_told_as_they_are_committed() {
     let mut cursor = None;
     for _ in 0..4 + 2 + 2 + 1 + 1 {
         let message = socket.message().await;
+        assert_eq!(message["payload"]["errors"], Value::Null, "{message}");
         assert_eq!(message["type"], "next", "{message}");
         let entry = &message["payload"]["data"]["provenance"];
         if entry["kind"] == "CREATE" && entry["table"] == "samples" {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use koherent_core::{HistoryEntry, RowKey, TaskId};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
 
@@ -178,8 +178,9 @@ impl LiveHistory {
         reader: &HistoryReader,
         watch: Watch,
     ) -> Result<BoxStream<'static, Result<Arc<HistoryEntry>, Error>>, Error> {
-        let events = self.heard().await?;
-        let mut watcher = Watcher::new(reader, watch, events);
+        // First the ear, then the eye: what is committed in between comes twice, and is said once.
+        let mut watcher = Watcher::new(reader, watch, self.events.subscribe());
+        self.listened(&mut watcher).await?;
         watcher.learn_key().await?;
         watcher.turn_page().await?;
         let said = stream::unfold(Some(watcher), |watcher| async move {
@@ -191,9 +192,8 @@ impl LiveHistory {
         Ok(said.boxed())
     }
 
-    /// What is announced from now on.
-    async fn heard(&self) -> Result<broadcast::Receiver<Event>, Error> {
-        let early = self.events.subscribe();
+    /// Waits until a watcher is told everything that comes.
+    async fn listened(&self, watcher: &mut Watcher) -> Result<(), Error> {
         let mut call = 0;
         self.calls.send_modify(|calls| {
             *calls += 1;
@@ -201,18 +201,17 @@ impl LiveHistory {
         });
         let mut ready = self.ready.clone();
         let is_told = |told: &Option<u64>| told.is_some_and(|calls| calls >= call);
-        let heard = async {
+        let listened = async {
             loop {
                 ready.wait_for(is_told).await.ok()?;
-                // An interruption from before this is no watcher's affair.
-                let events = early.resubscribe();
+                watcher.hear()?;
                 if is_told(&ready.borrow()) {
-                    return Some(events);
+                    return Some(());
                 }
             }
         };
-        let heard = tokio::time::timeout(PATIENCE, heard).await;
-        heard.ok().flatten().ok_or(Error::Interrupted)
+        let listened = tokio::time::timeout(PATIENCE, listened).await;
+        listened.ok().flatten().ok_or(Error::Interrupted)
     }
 }
 
@@ -222,6 +221,8 @@ struct Watcher {
     tables: Vec<&'static TrackedTable>,
     watch: Watch,
     events: broadcast::Receiver<Event>,
+    /// What was announced before anything was said.
+    early: VecDeque<Arc<HistoryEntry>>,
     /// Behind which place there is more that was missed.
     missed: Option<Cursor>,
     page: std::vec::IntoIter<HistoryEntry>,
@@ -242,8 +243,22 @@ impl Watcher {
             missed: watch.after.clone(),
             watch,
             events,
+            early: VecDeque::new(),
             page: Vec::new().into_iter(),
             seen,
+        }
+    }
+
+    /// Takes what has been announced. An interruption from before this is no affair of this watcher's; `None` where something
+    /// is lost.
+    fn hear(&mut self) -> Option<()> {
+        loop {
+            match self.events.try_recv() {
+                Ok(Event::Entry(entry)) => self.early.push_back(entry),
+                Ok(Event::Interrupted) => self.early.clear(),
+                Err(TryRecvError::Empty) => return Some(()),
+                Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => return None,
+            }
         }
     }
 
@@ -292,6 +307,11 @@ impl Watcher {
     }
 
     async fn announced(&mut self) -> Option<Result<Arc<HistoryEntry>, Error>> {
+        while let Some(entry) = self.early.pop_front() {
+            if self.is_meant(&entry) {
+                return Some(Ok(entry));
+            }
+        }
         loop {
             match self.events.recv().await {
                 Ok(Event::Entry(entry)) if self.is_meant(&entry) => return Some(Ok(entry)),

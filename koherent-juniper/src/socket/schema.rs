@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use juniper::http::{GraphQLRequest, resolve_into_stream};
+use juniper::http::{GraphQLRequest, GraphQLResponse, resolve_into_stream};
 use juniper::{GraphQLSubscriptionType, GraphQLTypeAsync, OperationType, RootNode, ScalarValue};
 use juniper_subscriptions::Connection;
 use serde::{Deserialize, Serialize};
@@ -137,6 +137,8 @@ where
             };
             let mut events = Connection::from_stream(stream, errors);
             while let Some(event) = events.next().await {
+                // A list of errors that has none must not be there (GraphQL specification, §7.1.2).
+                let event = GraphQLResponse::from_result(Ok((event.data, event.errors)));
                 let event = serde_json::to_string(&event).unwrap_or_default();
                 say(Ok(event)).await?;
             }

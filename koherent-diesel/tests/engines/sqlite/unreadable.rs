@@ -44,6 +44,11 @@ async fn what_cannot_be_read_interrupts_and_does_not_stop_what_comes_behind_it()
     let mut again = live.watch(&reader, Watch::new()).await.unwrap();
     let third = conn.audited_insert(samples::table, named("three"));
     third.execute().await.unwrap();
-    let told = tokio::time::timeout(patience, again.next()).await;
-    assert_eq!(told.unwrap().unwrap().unwrap().key.to_string(), "3");
+    // What was committed just before may come first.
+    let mut told = Vec::new();
+    while told.last().is_none_or(|key| key != "3") {
+        let next = tokio::time::timeout(patience, again.next()).await;
+        told.push(next.unwrap().unwrap().unwrap().key.to_string());
+    }
+    assert!(told == ["3"] || told == ["2", "3"], "{told:?}");
 }
