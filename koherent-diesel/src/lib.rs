@@ -60,8 +60,8 @@ pub use guard::{Guard, Policy};
 pub use history::{
     AuditedLink, Blame, BlameQuery, ChangeColumn, Changed, Cursor, HistoryFilter, HistoryOrder,
     HistoryQuery, HistoryScope, InvalidCursor, LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow,
-    LinksTo, Past, ResourceChange, ResourceChangeQuery, TaskFilter, TaskQuery, as_of, blame,
-    changed, deleted, entries_of, entries_of_each, feed, history, links_of, links_of_each,
+    LinksTo, Past, ResourceChange, ResourceChangeQuery, TaskCursor, TaskFilter, TaskQuery, as_of,
+    blame, changed, deleted, entries_of, entries_of_each, feed, history, links_of, links_of_each,
     resource_changes, tasks,
 };
 pub use migrations::{MIGRATIONS, Migrations, NoOthers};

@@ -56,7 +56,7 @@ impl Remembered {
     }
 
     /// Changes when something is committed.
-    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    #[cfg(all(feature = "sqlite", any(feature = "deadpool", feature = "bb8")))]
     pub(crate) fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
         self.0.commits.subscribe()
     }

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::future::Future;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,8 +13,8 @@ use juniper::{FieldError, ID, IntoFieldError as _};
 use koherent_core::{ErrorCode, HistoryEntry, Issuer, RowKey, Subject, TaskId, TaskRecord};
 use koherent_diesel::{
     Audited, Blame, BlameQuery, Changed, Cursor, HistoryFilter, HistoryQuery, HistoryReader,
-    LinkEntry, LinkQuery, LinksTo, LiveHistory, TaskQuery, TrackedTable, Watch, changed, feed,
-    tasks,
+    LinkEntry, LinkQuery, LinksTo, LiveHistory, TaskCursor, TaskQuery, TrackedTable, Watch,
+    changed, feed, tasks,
 };
 
 use crate::batch::Batch;
@@ -43,7 +44,7 @@ pub struct Provenance {
     rows: Batch<RowQuestion, Listed<HistoryEntry>>,
     changes: Batch<(TaskId, Asked), Listed<HistoryEntry>>,
     tasks: Batch<TaskId, Option<Arc<TaskRecord>>>,
-    children: Batch<(TaskId, Part), Listed<TaskRecord>>,
+    children: Batch<Family, Listed<TaskRecord>>,
     feeds: Batch<(Vec<Table>, Asked), Listed<HistoryEntry>>,
     task_lists: Batch<TaskQuestion, Listed<TaskRecord>>,
     links: Batch<LinkQuestion, Listed<LinkEntry>>,
@@ -69,7 +70,33 @@ struct RowQuestion {
 }
 
 /// What is asked of all tasks.
-type TaskQuestion = (koherent_diesel::TaskFilter, Part, HistoryOrder);
+type TaskQuestion = (
+    koherent_diesel::TaskFilter,
+    Part,
+    Option<TaskCursor>,
+    HistoryOrder,
+);
+
+/// What is asked of the children of a task.
+#[derive(Debug, Clone)]
+struct Family {
+    parent: TaskId,
+    part: Part,
+    after: Option<TaskCursor>,
+}
+
+fn behind(query: TaskQuery, after: Option<&TaskCursor>) -> TaskQuery {
+    match after {
+        Some(cursor) => query.after(cursor.clone()),
+        None => query,
+    }
+}
+
+/// The place that a client names.
+fn cursor<C: FromStr>(text: Option<&str>) -> Result<Option<C>, Error> {
+    let cursor = text.map(str::parse).transpose();
+    cursor.map_err(|_| BAD_CURSOR)
+}
 
 /// What is asked of the links of a row.
 #[derive(Clone)]
@@ -491,24 +518,30 @@ impl Provenance {
         &self,
         task: &TaskId,
         pagination: Option<OffsetPaginationInput>,
+        after: Option<String>,
     ) -> Result<Vec<T>, Error> {
         let part = pagination.unwrap_or_default().checked(self.page)?;
+        let after = cursor(after.as_deref())?;
         self.charge(part.0)?;
-        let question = (task.clone(), part);
+        let question = Family {
+            parent: task.clone(),
+            part,
+            after,
+        };
         let load = |asked: Vec<_>| async move { Ok(self.load_children(&asked).await) };
         self.show(self.children.ask(question, load).await??)
     }
 
-    async fn load_children(&self, asked: &[(TaskId, Part)]) -> Vec<Listed<TaskRecord>> {
+    async fn load_children(&self, asked: &[Family]) -> Vec<Listed<TaskRecord>> {
         self.load_alike(
             asked,
-            |(_, one), (_, other)| one == other,
-            |(task, _)| task.to_string(),
-            |(_, (offset, limit))| offset.saturating_add(*limit),
+            |one, other| (one.part, &one.after) == (other.part, &other.after),
+            |family| family.parent.to_string(),
+            |family| family.part.0.saturating_add(family.part.1),
             async |questions| {
-                let (offset, limit) = questions[0].1;
-                let query = TaskQuery::children_of(questions.iter().map(|(task, _)| task));
-                let query = query.offset(offset).limit(limit);
+                let (one, (offset, limit)) = (questions[0], questions[0].part);
+                let query = TaskQuery::children_of(questions.iter().map(|family| &family.parent));
+                let query = behind(query.offset(offset).limit(limit), one.after.as_ref());
                 self.reader.tasks_of_each(query).await
             },
         )
@@ -524,18 +557,27 @@ impl Provenance {
         &self,
         filters: Option<TaskFilter>,
         pagination: Option<OffsetPaginationInput>,
+        after: Option<String>,
         order: Option<HistoryOrder>,
     ) -> Result<Vec<T>, Error> {
         let part = pagination.unwrap_or_default().checked(self.page)?;
         let filter = filters.map(|filters| filters.meant()).unwrap_or_default();
-        let question = (filter, part, order.unwrap_or_default());
+        let question = (
+            filter,
+            part,
+            cursor(after.as_deref())?,
+            order.unwrap_or_default(),
+        );
         self.charge(part.0)?;
         let load = |asked: Vec<TaskQuestion>| async move {
-            Ok(each_once(&asked, async |(filter, (offset, limit), order)| {
-                let query = tasks().filter(filter.clone()).order((*order).into());
-                self.reader.tasks(query.offset(*offset).limit(*limit)).await
-            })
-            .await)
+            Ok(
+                each_once(&asked, async |(filter, (offset, limit), after, order)| {
+                    let query = tasks().filter(filter.clone()).order((*order).into());
+                    let query = query.offset(*offset).limit(*limit);
+                    self.reader.tasks(behind(query, after.as_ref())).await
+                })
+                .await,
+            )
         };
         self.show(self.task_lists.ask(question, load).await??)
     }
@@ -674,12 +716,11 @@ impl Provenance {
             let after = date.checked_add_signed(TimeDelta::microseconds(1));
             filters.push(HistoryFilter::new().before(after.unwrap_or(date)));
         }
-        let after = ask.after.as_deref().map(str::parse).transpose();
         Ok(Asked {
             part: ask.pagination.unwrap_or_default().checked(self.page)?,
             order: ask.order.unwrap_or_default(),
             filters,
-            after: after.map_err(|_| BAD_CURSOR)?,
+            after: cursor(ask.after.as_deref())?,
         })
     }
 
@@ -726,7 +767,7 @@ const NOT_LIVE: Error = Error::fixed(
 const BAD_CURSOR: Error = Error::fixed(
     ErrorCode::BadRequest,
     "CURSOR_INVALID",
-    "This is no cursor: give one that came with an entry, unchanged.",
+    "This is no cursor: give one that came with an entry, or with a task, unchanged.",
 );
 
 /// Questions that are asked in the same way, and so can be one statement.
@@ -858,6 +899,13 @@ pub trait ProvenanceUser<X>: Clone + Send + Sync + Sized + 'static {
         context: &X,
         ids: Vec<UserId>,
     ) -> impl Future<Output = Result<HashMap<UserId, Self>, Error>> + Send;
+}
+
+/// The cursor of a task, as clients see it.
+#[doc(hidden)]
+#[must_use]
+pub fn cursor_of_task(task: &TaskRecord) -> ID {
+    ID::from(TaskCursor::of(task).to_string())
 }
 
 /// The cursor of an entry, as clients see it.

@@ -186,6 +186,11 @@ macro_rules! provenance_types {
                 parent.map(|id| ::juniper::ID::from(id.to_string()))
             }
 
+            /// The place of the task in a list, for `after`.
+            fn cursor(&self) -> ::juniper::ID {
+                $crate::__private::cursor_of_task(&self.0)
+            }
+
             /// The task at the root of the causal tree.
             fn root_task_id(&self) -> ::juniper::ID {
                 ::juniper::ID::from(self.0.task.root_task_id.to_string())
@@ -280,9 +285,12 @@ macro_rules! provenance_types {
                 &self,
                 context: &$context,
                 pagination: ::core::option::Option<$crate::OffsetPaginationInput>,
+                after: ::core::option::Option<::std::string::String>,
             ) -> ::core::result::Result<::std::vec::Vec<Task>, $crate::Error> {
                 let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
-                provenance.children(&self.0.task.task_id, pagination).await
+                provenance
+                    .children(&self.0.task.task_id, pagination, after)
+                    .await
             }
 
             /// What was done under this task, in all tables, newest first.

@@ -76,20 +76,16 @@ pub(crate) fn csv(found: &Found) -> String {
         Found::Changes(changes) => {
             let cells = changes.iter().filter_map(|change| {
                 let entry = change.entry.as_deref()?;
-                Some(vec![
+                let mut cells = vec![
                     entry.table.to_owned(),
                     key(&entry.key),
                     change.field.to_owned(),
                     value(change.old.as_ref()),
                     value(change.new.as_ref()),
-                    entry.date.to_rfc3339(),
-                    text(entry.user.as_deref()),
-                    text(entry.client.as_deref()),
-                    text(entry.organization.as_deref()),
-                    text(entry.task.as_ref().map(|task| task.task_id.as_str())),
-                    text(entry.reason.as_deref()),
-                    entry.id.to_string(),
-                ])
+                ];
+                cells.extend(circumstances(entry));
+                cells.push(entry.id.to_string());
+                Some(cells)
             });
             cells.map(line).collect()
         }
@@ -97,19 +93,26 @@ pub(crate) fn csv(found: &Found) -> String {
 }
 
 fn of_entry(entry: &Entry) -> Vec<String> {
-    vec![
+    let mut cells = vec![
         entry.id.to_string(),
         entry.table.to_owned(),
         key(&entry.key),
         entry.kind.to_owned(),
+    ];
+    cells.extend(circumstances(entry));
+    cells.extend([entry.transaction.clone(), json(&entry.changes)]);
+    cells
+}
+
+/// When, by whom, through which client, for which organization, under which task, why.
+fn circumstances(entry: &Entry) -> [String; 6] {
+    [
         entry.date.to_rfc3339(),
         text(entry.user.as_deref()),
         text(entry.client.as_deref()),
         text(entry.organization.as_deref()),
         text(entry.task.as_ref().map(|task| task.task_id.as_str())),
         text(entry.reason.as_deref()),
-        entry.transaction.clone(),
-        json(&entry.changes),
     ]
 }
 

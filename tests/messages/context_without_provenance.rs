@@ -1,17 +1,5 @@
 //~ the trait bound `Provenance: FromContext<Lab>` is not satisfied
-#![allow(dead_code)]
-use koherent_juniper::provenance;
-
-koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } }
-
-pub struct Lab {
-    provenance: koherent_juniper::Provenance,
-}
-impl juniper::Context for Lab {}
-
-pub struct Sample {
-    id: i64,
-}
+include!("shared/lab.rs");
 
 #[provenance(samples, key = self.id)]
 #[juniper::graphql_object(context = Lab)]

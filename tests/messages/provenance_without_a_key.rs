@@ -1,22 +1,6 @@
 //~ say of which table it shows a row, and its key: `#[provenance(samples, key = self.id)]`
-#![allow(dead_code)]
-use koherent_juniper::provenance;
-
-koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } }
-
-pub struct Lab {
-    provenance: koherent_juniper::Provenance,
-}
-impl juniper::Context for Lab {}
-impl juniper::FromContext<Lab> for koherent_juniper::Provenance {
-    fn from(lab: &Lab) -> &Self {
-        &lab.provenance
-    }
-}
-
-pub struct Sample {
-    id: i64,
-}
+include!("shared/lab.rs");
+include!("shared/provenance_of_lab.rs");
 
 #[provenance(samples)]
 #[juniper::graphql_object(context = Lab)]

@@ -268,6 +268,16 @@ async fn lists_have_pages_orders_and_cursors() {
         tasks["tasks"],
         json!([{"taskId": "task-b"}, {"taskId": "task-a"}])
     );
+    let newest = "{ tasks(pagination: { limit: 1 }) { cursor } }";
+    let newest = lab.data(None, newest).await;
+    let cursor = &newest["tasks"][0]["cursor"];
+    let query = format!(
+        "{{ tasks(after: {cursor}) {{ taskId }} task(taskId: \"task-a\") {{ children {{ taskId }} behind: children(after: {cursor}) {{ taskId }} }} }}"
+    );
+    let rest = lab.data(None, &query).await;
+    assert_eq!(rest["tasks"], json!([{"taskId": "task-a"}]));
+    let family = json!({"children": [{"taskId": "task-b"}], "behind": []});
+    assert_eq!(rest["task"], family);
     let tasks = lab.data(None, "{ tasks(filters: { parentTaskId: \"task-a\" }) { taskId } task(taskId: \"none\") { taskId } }").await;
     assert_eq!(
         tasks,

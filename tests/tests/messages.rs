@@ -20,10 +20,11 @@ struct Program {
 
 fn programs() -> Vec<Program> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("messages");
-    let mut programs: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
+    let files = std::fs::read_dir(&folder).unwrap();
+    let mut programs: Vec<_> = files
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
             let expected = text.lines().map_while(|line| line.strip_prefix("//~ "));
             let expected = expected.map(ToOwned::to_owned).collect();

@@ -123,122 +123,48 @@ async fn measure(address: &str, entries: i64) {
     let row = move |n: i64| n * 7_919 % rows + 1;
     let task = |n: i64| HistoryFilter::new().task(format!("task-{}", n * 37 % 1000));
     let organization = |n: i64| HistoryFilter::new().organization(format!("lab-{}", n % 10));
-    both(address, entries, "50-row page of a row", move |conn, n| {
-        async move {
-            entries_of(samples::table, row(n))
-                .limit(50)
-                .load(conn)
-                .await
-                .unwrap()
-                .len()
-        }
-        .boxed()
-    })
-    .await;
-    both(address, entries, "50-row page of a task", move |conn, n| {
-        async move {
-            history(samples::table)
-                .filter(task(n))
-                .limit(50)
-                .load(conn)
-                .await
-                .unwrap()
-                .len()
-        }
-        .boxed()
-    })
-    .await;
-    both(
-        address,
-        entries,
-        "50-row page of an organization",
-        move |conn, n| {
-            async move {
-                history(samples::table)
-                    .filter(organization(n))
-                    .limit(50)
-                    .load(conn)
-                    .await
-                    .unwrap()
-                    .len()
-            }
-            .boxed()
-        },
-    )
-    .await;
-    both(address, entries, "the same, of a month", move |conn, n| {
-        async move {
+    /// What is asked, and how many entries or rows are found.
+    macro_rules! measure {
+        ($($what:literal: |$conn:ident, $n:ident| $asked:expr;)+) => {
+            $(
+                both(address, entries, $what, move |$conn, $n| {
+                    let asked = $asked;
+                    async move { asked.load($conn).await.unwrap().len() }.boxed()
+                })
+                .await;
+            )+
+        };
+    }
+    let page = || history(samples::table).limit(50);
+    let samples_changed = |filter| {
+        let query = samples::table.filter(changed(samples::table, filter));
+        query.select(samples::id).order(samples::id).limit(50)
+    };
+    let mut conn = AsyncPgConnection::establish(address).await.unwrap();
+    let far = behind(&mut conn, 1_800).await;
+    measure! {
+        "50-row page of a row": |conn, n| entries_of(samples::table, row(n)).limit(50);
+        "50-row page of a task": |conn, n| page().filter(task(n));
+        "50-row page of an organization": |conn, n| page().filter(organization(n));
+        "the same, of a month": |conn, n| {
             let since = "2026-02-01T00:00:00Z".parse().unwrap();
             let before = "2026-03-01T00:00:00Z".parse().unwrap();
-            let month = organization(n).since(since).before(before);
-            history(samples::table)
-                .filter(month)
-                .limit(50)
-                .load(conn)
-                .await
-                .unwrap()
-                .len()
-        }
-        .boxed()
-    })
-    .await;
-    let mut conn = AsyncPgConnection::establish(address).await.unwrap();
-    let cursor = page(&mut conn, 1_800).await;
-    both(address, entries, "page 1 of everything", move |conn, _| {
-        async move {
-            history(samples::table)
-                .limit(50)
-                .load(conn)
-                .await
-                .unwrap()
-                .len()
-        }
-        .boxed()
-    })
-    .await;
-    both(
-        address,
-        entries,
-        "page 1,800 of everything",
-        move |conn, _| {
-            let query = history(samples::table).after(cursor.clone()).limit(50);
-            async move { query.load(conn).await.unwrap().len() }.boxed()
-        },
-    )
-    .await;
-    both(
-        address,
-        entries,
-        "50 rows × 20 entries with changes",
-        move |conn, n| {
-            async move {
-                let keys: Vec<_> = (0..50).map(|k| row(n * 50 + k)).collect();
-                let each = entries_of_each(samples::table, keys)
-                    .limit(20)
-                    .load_each(conn)
-                    .await
-                    .unwrap();
-                each.iter().map(Vec::len).sum()
-            }
-            .boxed()
-        },
-    )
-    .await;
+            page().filter(organization(n).since(since).before(before))
+        };
+        "page 1 of everything": |conn, _n| page();
+        "page 1,800 of everything": |conn, _n| page().after(far.clone());
+        "50 rows × 20 entries with changes": |conn, n| {
+            let keys: Vec<_> = (0..50).map(|k| row(n * 50 + k)).collect();
+            entries_of_each(samples::table, keys).limit(20)
+        };
+    }
     both(
         address,
         entries,
         "samples changed under a task",
         move |conn, n| {
-            async move {
-                let query = samples::table
-                    .filter(changed(samples::table, task(n)))
-                    .select(samples::id);
-                RunQueryDsl::load::<i64>(query.order(samples::id).limit(50), conn)
-                    .await
-                    .unwrap()
-                    .len()
-            }
-            .boxed()
+            let ids = RunQueryDsl::load::<i64>(samples_changed(task(n)), conn);
+            async move { ids.await.unwrap().len() }.boxed()
         },
     )
     .await;
@@ -247,19 +173,11 @@ async fn measure(address: &str, entries: i64) {
         entries,
         "samples created under a task",
         move |conn, n| {
-            async move {
-                let created = HistoryFilter::new()
-                    .task(format!("task-{}", n % 50))
-                    .kind(ChangeKind::Create);
-                let query = samples::table
-                    .filter(changed(samples::table, created))
-                    .select(samples::id);
-                RunQueryDsl::load::<i64>(query.order(samples::id).limit(50), conn)
-                    .await
-                    .unwrap()
-                    .len()
-            }
-            .boxed()
+            let created = HistoryFilter::new()
+                .task(format!("task-{}", n % 50))
+                .kind(ChangeKind::Create);
+            let ids = RunQueryDsl::load::<i64>(samples_changed(created), conn);
+            async move { ids.await.unwrap().len() }.boxed()
         },
     )
     .await;
@@ -270,8 +188,8 @@ async fn measure(address: &str, entries: i64) {
     println!();
 }
 
-/// The cursor behind so many pages of 50.
-async fn page(conn: &mut AsyncPgConnection, pages: u32) -> Cursor {
+/// The place behind so many pages of 50.
+async fn behind(conn: &mut AsyncPgConnection, pages: u32) -> Cursor {
     let query = history(samples::table).order(HistoryOrder::NewestFirst);
     let last = query
         .offset((pages - 1) * 50 - 1)

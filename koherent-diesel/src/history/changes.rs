@@ -3,7 +3,7 @@
 use koherent_core::{FieldChange, HistoryEntry};
 
 use super::filter::HistoryFilter;
-use super::page::{HistoryOrder, Page};
+use super::page::{HistoryOrder, Page, pages};
 use super::read::{Entries, Found};
 use super::select::{push_before, push_columns, push_field_changed, push_joins, push_limit};
 use crate::driver::Driver;
@@ -87,16 +87,11 @@ impl ResourceChangeQuery {
         self
     }
 
-    /// Only that many changes.
-    pub const fn limit(mut self, limit: u32) -> Self {
-        self.page.limit = Some(limit);
-        self
-    }
-
-    /// Leaves out that many changes.
-    pub const fn offset(mut self, offset: u32) -> Self {
-        self.page.offset = offset;
-        self
+    pages! {
+        /// Only that many changes.
+        limit;
+        /// Leaves out that many changes.
+        offset;
     }
 
     /// Sorted by that column; what is equal in it, by date.

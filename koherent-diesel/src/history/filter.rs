@@ -14,6 +14,20 @@ use crate::table::TrackedTable;
 use super::period::Period;
 use super::select::{push_field_changed, push_key};
 
+/// Methods that add an alternative to what must hold.
+macro_rules! alternatives {
+    ($($(#[$doc:meta])+ $name:ident($kind:ty) -> $field:ident;)+) => {
+        $(
+            $(#[$doc])+
+            pub fn $name(mut self, $name: impl Into<$kind>) -> Self {
+                self.$field.push($name.into());
+                self
+            }
+        )+
+    };
+}
+pub(super) use alternatives;
+
 /// Which entries of histories are meant. Everything, unless a method says otherwise.
 ///
 /// Methods can be combined: an entry must match all of them. Calling one again adds an alternative: `.task("a").task("b")`
@@ -52,52 +66,23 @@ impl HistoryFilter {
         Self::default()
     }
 
-    /// Made under that task.
-    pub fn task(mut self, task: impl Into<TaskId>) -> Self {
-        self.tasks.push(task.into());
-        self
-    }
-
-    /// Made under that task, or under one that it caused, directly or through others.
-    pub fn task_tree(mut self, task: impl Into<TaskId>) -> Self {
-        self.trees.push(task.into());
-        self
-    }
-
-    /// Made under a task of the causal tree with that root.
-    pub fn root_task(mut self, task: impl Into<TaskId>) -> Self {
-        self.roots.push(task.into());
-        self
-    }
-
-    /// Made under a task that an agent with that OAuth client executed.
-    pub fn agent_client(mut self, client: impl Into<ClientId>) -> Self {
-        self.agent_clients.push(client.into());
-        self
-    }
-
-    /// Made under a task that this issuer attested.
-    pub fn issuer(mut self, issuer: impl Into<Issuer>) -> Self {
-        self.issuers.push(issuer.into());
-        self
-    }
-
-    /// Made by that principal (its `sub`).
-    pub fn user(mut self, user: impl Into<Subject>) -> Self {
-        self.users.push(user.into());
-        self
-    }
-
-    /// Made through that OAuth client.
-    pub fn client(mut self, client: impl Into<ClientId>) -> Self {
-        self.clients.push(client.into());
-        self
-    }
-
-    /// Made for that organization.
-    pub fn organization(mut self, organization: impl Into<Organization>) -> Self {
-        self.organizations.push(organization.into());
-        self
+    alternatives! {
+        /// Made under that task.
+        task(TaskId) -> tasks;
+        /// Made under that task, or under one that it caused, directly or through others.
+        task_tree(TaskId) -> trees;
+        /// Made under a task of the causal tree with that root.
+        root_task(TaskId) -> roots;
+        /// Made under a task that an agent with that OAuth client executed.
+        agent_client(ClientId) -> agent_clients;
+        /// Made under a task that this issuer attested.
+        issuer(Issuer) -> issuers;
+        /// Made by that principal (its `sub`).
+        user(Subject) -> users;
+        /// Made through that OAuth client.
+        client(ClientId) -> clients;
+        /// Made for that organization.
+        organization(Organization) -> organizations;
     }
 
     /// Of that kind.
@@ -118,16 +103,11 @@ impl HistoryFilter {
         self
     }
 
-    /// In which that field has another value than before. It is called as the database calls the column.
-    pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.fields.push(field.into());
-        self
-    }
-
-    /// Of the row with that key. A key that no row can have, such as `abc` of a number, matches nothing.
-    pub fn key(mut self, key: impl Into<RowKey>) -> Self {
-        self.keys.push(key.into());
-        self
+    alternatives! {
+        /// In which that field has another value than before. It is called as the database calls the column.
+        field(String) -> fields;
+        /// Of the row with that key. A key that no row can have, such as `abc` of a number, matches nothing.
+        key(RowKey) -> keys;
     }
 
     /// Made in that transaction.
@@ -136,10 +116,9 @@ impl HistoryFilter {
         self
     }
 
-    /// Made for that reason, in these words.
-    pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.reasons.push(reason.into());
-        self
+    alternatives! {
+        /// Made for that reason, in these words.
+        reason(String) -> reasons;
     }
 
     /// Only what that scope may see, whatever else is asked for.

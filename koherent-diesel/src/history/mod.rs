@@ -33,10 +33,13 @@ pub use links::{
     AuditedLink, LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow, LinksTo, links_of,
     links_of_each,
 };
-pub use page::{Cursor, HistoryOrder, InvalidCursor};
+pub use page::{Cursor, HistoryOrder, InvalidCursor, TaskCursor};
 pub use past::{Past, as_of, deleted};
 pub use predicate::{Changed, changed};
-#[cfg(any(feature = "deadpool", feature = "bb8"))]
+#[cfg(all(
+    any(feature = "deadpool", feature = "bb8"),
+    any(feature = "sqlite", feature = "postgres")
+))]
 pub(crate) use query::history_of;
 pub use query::{HistoryQuery, entries_of, entries_of_each, feed, history};
 #[cfg(any(feature = "deadpool", feature = "bb8"))]

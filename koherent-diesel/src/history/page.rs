@@ -7,7 +7,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use koherent_core::HistoryEntry;
+use koherent_core::{HistoryEntry, TaskId, TaskRecord};
 
 use crate::script::{FIRST_DATE, LAST_DATE};
 
@@ -91,12 +91,10 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let read = || {
-            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+            let text = decoded(text)?;
             let mut parts = text.splitn(3, '.');
-            let date = DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?;
             Some(Self {
-                // What no entry can have, no cursor has.
-                date: (FIRST_DATE..=LAST_DATE).contains(&date).then_some(date)?,
+                date: date(parts.next()?)?,
                 id: parts.next()?.parse().ok()?,
                 table: parts.next()?.to_owned(),
             })
@@ -105,11 +103,87 @@ impl FromStr for Cursor {
     }
 }
 
-/// A text that is no [`Cursor`].
+/// The place of a task in a list, as [`Cursor`] is that of an entry.
+///
+/// ```
+/// use koherent_diesel::TaskCursor;
+///
+/// let cursor: TaskCursor = "dC4xNzAwMDAwMDAwMDAwMDAwLnRhc2stYQ".parse()?;
+/// assert_eq!(cursor.to_string(), "dC4xNzAwMDAwMDAwMDAwMDAwLnRhc2stYQ");
+/// assert!("MTcwMDAwMDAwMDAwMDAwMC43LnNhbXBsZXM".parse::<TaskCursor>().is_err()); // that of an entry
+/// # Ok::<(), koherent_diesel::InvalidCursor>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskCursor {
+    pub(super) date: DateTime<Utc>,
+    pub(super) id: TaskId,
+}
+
+impl TaskCursor {
+    /// The place of that task.
+    #[must_use]
+    pub fn of(task: &TaskRecord) -> Self {
+        Self {
+            date: task.created_at,
+            id: task.task.task_id.clone(),
+        }
+    }
+}
+
+impl fmt::Display for TaskCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("t.{}.{}", self.date.timestamp_micros(), self.id.as_str());
+        f.write_str(&URL_SAFE_NO_PAD.encode(text))
+    }
+}
+
+impl FromStr for TaskCursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let read = || {
+            let text = decoded(text)?;
+            let (at, id) = text.strip_prefix("t.")?.split_once('.')?;
+            let (date, id) = (date(at)?, id.into());
+            Some(Self { date, id })
+        };
+        read().ok_or(InvalidCursor)
+    }
+}
+
+fn decoded(text: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+/// A moment in microseconds. What no entry can have, no cursor has.
+fn date(micros: &str) -> Option<DateTime<Utc>> {
+    let date = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
+    (FIRST_DATE..=LAST_DATE).contains(&date).then_some(date)
+}
+
+/// A text that is no [`Cursor`] or [`TaskCursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no cursor: give one that came with an entry, unchanged")]
+#[error("this is no cursor: give one that came with an entry or a task, unchanged")]
 #[non_exhaustive]
 pub struct InvalidCursor;
+
+/// Methods of a query that say how many, and from where on.
+macro_rules! pages {
+    ($(#[$limit:meta])+ limit; $(#[$offset:meta])+ offset;) => {
+        $(#[$limit])+
+        pub const fn limit(mut self, limit: u32) -> Self {
+            self.page.limit = Some(limit);
+            self
+        }
+
+        $(#[$offset])+
+        pub const fn offset(mut self, offset: u32) -> Self {
+            self.page.offset = offset;
+            self
+        }
+    };
+}
+pub(super) use pages;
 
 /// Which part of a list.
 #[derive(Debug, Clone, Default, PartialEq)]

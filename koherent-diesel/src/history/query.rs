@@ -4,7 +4,7 @@ use diesel::query_dsl::methods::FindDsl;
 use koherent_core::{HistoryEntry, RowKey};
 
 use super::filter::HistoryFilter;
-use super::page::{Cursor, HistoryOrder, Page};
+use super::page::{Cursor, HistoryOrder, Page, pages};
 use super::read::{Entries, Found};
 use super::select::{GroupBy, Groups, Select};
 use crate::driver::Driver;
@@ -87,7 +87,10 @@ pub fn history<T: Audited>(_: T) -> HistoryQuery {
 }
 
 /// The entries of a table that is known at run time only.
-#[cfg(any(feature = "deadpool", feature = "bb8"))]
+#[cfg(all(
+    any(feature = "deadpool", feature = "bb8"),
+    any(feature = "sqlite", feature = "postgres")
+))]
 pub(crate) fn history_of(table: &'static TrackedTable) -> HistoryQuery {
     feed([table])
 }
@@ -162,16 +165,11 @@ impl HistoryQuery {
         self
     }
 
-    /// Only that many; of each row, where several are asked for.
-    pub const fn limit(mut self, limit: u32) -> Self {
-        self.page.limit = Some(limit);
-        self
-    }
-
-    /// Leaves out that many. Each costs as much as if it were loaded; a [cursor](Self::after) does not.
-    pub const fn offset(mut self, offset: u32) -> Self {
-        self.page.offset = offset;
-        self
+    pages! {
+        /// Only that many; of each row, where several are asked for.
+        limit;
+        /// Leaves out that many. Each costs as much as if it were loaded; a [cursor](Self::after) does not.
+        offset;
     }
 
     /// What comes behind that place.
@@ -187,21 +185,30 @@ impl HistoryQuery {
     }
 
     /// By id alone: the order in which they were written.
-    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    #[cfg(all(
+        any(feature = "deadpool", feature = "bb8"),
+        any(feature = "sqlite", feature = "postgres")
+    ))]
     pub(crate) const fn by_id(mut self) -> Self {
         self.page.by_id = true;
         self
     }
 
     /// Those with a higher id.
-    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    #[cfg(all(
+        any(feature = "deadpool", feature = "bb8"),
+        any(feature = "sqlite", feature = "postgres")
+    ))]
     pub(crate) const fn beyond(mut self, id: i64) -> Self {
         self.page.beyond = Some(id);
         self
     }
 
     /// Those up to that id.
-    #[cfg(any(feature = "deadpool", feature = "bb8"))]
+    #[cfg(all(
+        any(feature = "deadpool", feature = "bb8"),
+        any(feature = "sqlite", feature = "postgres")
+    ))]
     pub(crate) const fn until(mut self, id: Option<i64>) -> Self {
         self.page.until = id;
         self
@@ -247,13 +254,10 @@ impl HistoryQuery {
         C: Driver,
         T: Send + 'static,
     {
-        let count = self.groups.as_ref().map_or(1, |groups| groups.values.len());
+        let count = Groups::count(self.groups.as_ref());
         self.run(connection, move |found| {
-            let mut each: Vec<_> = (0..count).map(|_| Vec::new()).collect();
-            for found in found {
-                each[found.group].push(make(found));
-            }
-            Ok(each)
+            let made = found.into_iter().map(|found| (found.group, make(found)));
+            Ok(Groups::lists(count, made))
         })
     }
 
@@ -275,7 +279,7 @@ impl HistoryQuery {
             ..
         } = self;
         let several = tables.len() > 1;
-        let count = groups.map_or(1, |groups| groups.values.len());
+        let count = Groups::count(groups.as_ref());
         let reading = Entries::new(tables, move |mut found: Vec<Found>| {
             if several {
                 found = merged(found, &page, count);
@@ -344,10 +348,7 @@ impl HistoryQuery {
 
 /// The pages of several tables as one, for each group.
 fn merged(found: Vec<Found>, page: &Page, groups: usize) -> Vec<Found> {
-    let mut each: Vec<Vec<Found>> = (0..groups).map(|_| Vec::new()).collect();
-    for found in found {
-        each[found.group].push(found);
-    }
+    let each = Groups::lists(groups, found.into_iter().map(|found| (found.group, found)));
     let (limit, offset) = (page.limit.unwrap_or(u32::MAX), page.offset as usize);
     each.into_iter()
         .flat_map(|mut found| {

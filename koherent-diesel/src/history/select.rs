@@ -31,6 +31,23 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
+    /// How many there are, where there are groups at all.
+    pub(super) fn count(groups: Option<&Self>) -> usize {
+        groups.map_or(1, |groups| groups.values.len())
+    }
+
+    /// What was found, as a list for each of so many groups.
+    pub(super) fn lists<T>(
+        count: usize,
+        found: impl IntoIterator<Item = (usize, T)>,
+    ) -> Vec<Vec<T>> {
+        let mut lists: Vec<_> = (0..count).map(|_| Vec::new()).collect();
+        for (group, found) in found {
+            lists[group].push(found);
+        }
+        lists
+    }
+
     /// As many at once as one statement takes. `values_of_one` says how many values stand in the branch of a group. Where
     /// there are no groups, nothing is asked.
     pub(super) fn parts<'g, DB: Engine>(

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::row::Row;
 use koherent_core::{ClientId, Issuer, Organization, Subject, TaskId, TaskRecord};
 
-use super::filter::{HistoryScope, push_any, push_texts, push_tree};
-use super::page::{HistoryOrder, Page};
+use super::filter::{HistoryScope, alternatives, push_any, push_texts, push_tree};
+use super::page::{HistoryOrder, Page, TaskCursor, pages};
 use super::period::Period;
 use super::read::task_record;
 use super::select::{GroupBy, GroupColumn, GroupPart, Groups, push_groups, push_limit};
@@ -38,6 +38,7 @@ pub fn tasks() -> TaskQuery {
         groups: None,
         filters: Vec::new(),
         page: Page::default(),
+        after: None,
     }
 }
 
@@ -72,64 +73,27 @@ impl TaskFilter {
         Self::default()
     }
 
-    /// The task with that id.
-    pub fn id(mut self, id: impl Into<TaskId>) -> Self {
-        self.ids.push(id.into());
-        self
-    }
-
-    /// Tasks that this one caused directly.
-    pub fn parent(mut self, parent: impl Into<TaskId>) -> Self {
-        self.parents.push(parent.into());
-        self
-    }
-
-    /// Tasks of the causal tree with that root.
-    pub fn root(mut self, root: impl Into<TaskId>) -> Self {
-        self.roots.push(root.into());
-        self
-    }
-
-    /// That task, and all that it caused, directly or through others.
-    pub fn tree(mut self, task: impl Into<TaskId>) -> Self {
-        self.trees.push(task.into());
-        self
-    }
-
-    /// Executed by that agent.
-    pub fn agent(mut self, agent: impl Into<Subject>) -> Self {
-        self.agents.push(agent.into());
-        self
-    }
-
-    /// Executed by an agent with that OAuth client.
-    pub fn agent_client(mut self, client: impl Into<ClientId>) -> Self {
-        self.agent_clients.push(client.into());
-        self
-    }
-
-    /// Attested by that issuer.
-    pub fn issuer(mut self, issuer: impl Into<Issuer>) -> Self {
-        self.issuers.push(issuer.into());
-        self
-    }
-
-    /// With that human at the root of the causal tree.
-    pub fn assigner(mut self, assigner: impl Into<Subject>) -> Self {
-        self.assigners.push(assigner.into());
-        self
-    }
-
-    /// Caused immediately by that principal.
-    pub fn caller(mut self, caller: impl Into<Subject>) -> Self {
-        self.callers.push(caller.into());
-        self
-    }
-
-    /// Of that organization.
-    pub fn organization(mut self, organization: impl Into<Organization>) -> Self {
-        self.organizations.push(organization.into());
-        self
+    alternatives! {
+        /// The task with that id.
+        id(TaskId) -> ids;
+        /// Tasks that this one caused directly.
+        parent(TaskId) -> parents;
+        /// Tasks of the causal tree with that root.
+        root(TaskId) -> roots;
+        /// That task, and all that it caused, directly or through others.
+        tree(TaskId) -> trees;
+        /// Executed by that agent.
+        agent(Subject) -> agents;
+        /// Executed by an agent with that OAuth client.
+        agent_client(ClientId) -> agent_clients;
+        /// Attested by that issuer.
+        issuer(Issuer) -> issuers;
+        /// With that human at the root of the causal tree.
+        assigner(Subject) -> assigners;
+        /// Caused immediately by that principal.
+        caller(Subject) -> callers;
+        /// Of that organization.
+        organization(Organization) -> organizations;
     }
 
     /// First seen at that time or later. Of several, the latest counts.
@@ -180,6 +144,7 @@ pub struct TaskQuery {
     groups: Option<Groups>,
     filters: Vec<TaskFilter>,
     page: Page,
+    after: Option<TaskCursor>,
 }
 
 impl TaskQuery {
@@ -201,15 +166,16 @@ impl TaskQuery {
         self
     }
 
-    /// Only that many; of each parent, where several are asked for.
-    pub const fn limit(mut self, limit: u32) -> Self {
-        self.page.limit = Some(limit);
-        self
+    pages! {
+        /// Only that many; of each parent, where several are asked for.
+        limit;
+        /// Leaves out that many.
+        offset;
     }
 
-    /// Leaves out that many.
-    pub const fn offset(mut self, offset: u32) -> Self {
-        self.page.offset = offset;
+    /// What comes behind that place; of each parent, where several are asked for.
+    pub fn after(mut self, cursor: TaskCursor) -> Self {
+        self.after = Some(cursor);
         self
     }
 
@@ -228,14 +194,13 @@ impl TaskQuery {
         self,
         connection: &mut C,
     ) -> C::Reply<'_, Result<Vec<TaskRecord>, Error>> {
-        let order = self.page.order;
+        let (order, count) = (self.page.order, Groups::count(self.groups.as_ref()));
         self.run(connection, move |found| {
             let mut tasks: Vec<TaskRecord> = found.into_iter().map(|(_, task)| task).collect();
-            // They may come from several statements.
-            tasks.sort_by(|a, b| {
-                let id = |record: &TaskRecord| record.task.task_id.clone();
-                order.compare(&(a.created_at, id(a)), &(b.created_at, id(b)))
-            });
+            if count > 1 {
+                // They may come from several statements.
+                tasks.sort_by(|a, b| order.compare(&a.created_at, &b.created_at));
+            }
             tasks
         })
     }
@@ -249,14 +214,8 @@ impl TaskQuery {
         self,
         connection: &mut C,
     ) -> C::Reply<'_, Result<Vec<Vec<TaskRecord>>, Error>> {
-        let count = self.groups.as_ref().map_or(1, |groups| groups.values.len());
-        self.run(connection, move |found| {
-            let mut each: Vec<_> = (0..count).map(|_| Vec::new()).collect();
-            for (group, task) in found {
-                each[group].push(task);
-            }
-            each
-        })
+        let count = Groups::count(self.groups.as_ref());
+        self.run(connection, move |found| Groups::lists(count, found))
     }
 
     fn run<C, R>(
@@ -317,6 +276,13 @@ impl TaskQuery {
         matches(sql);
         for filter in &self.filters {
             filter.push(sql);
+        }
+        if let Some(TaskCursor { date, id }) = &self.after {
+            let beyond = self.page.order.beyond();
+            sql.push(" AND (h.created_at ").push(beyond).push(" ");
+            sql.date(*date).push(" OR h.created_at = ").date(*date);
+            sql.push(" AND h.task_id ").push(beyond).push(" ");
+            sql.text(id.as_str()).push(")");
         }
         let direction = self.page.order.direction();
         sql.push(" ORDER BY h.created_at").push(direction);

@@ -123,9 +123,11 @@ impl Query {
         context: &Lab,
         filters: Option<TaskFilter>,
         pagination: Option<OffsetPaginationInput>,
+        after: Option<String>,
         order: Option<HistoryOrder>,
     ) -> Result<Vec<Task>, Error> {
-        context.provenance.tasks(filters, pagination, order).await
+        let histories = &context.provenance;
+        histories.tasks(filters, pagination, after, order).await
     }
 
     /// What happened in the whole lab, or in some of its tables, newest first.

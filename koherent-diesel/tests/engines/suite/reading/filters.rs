@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use koherent_core::{ChangeKind, HistoryEntry, RowKey};
 use koherent_diesel::{
-    Audited as _, Cursor, HistoryFilter, HistoryOrder, HistoryQuery, HistoryScope, TaskFilter,
-    changed, deleted, entries_of, entries_of_each, feed, history, links_of, tasks,
+    Audited as _, Cursor, HistoryFilter, HistoryOrder, HistoryQuery, HistoryScope, TaskCursor,
+    TaskFilter, changed, deleted, entries_of, entries_of_each, feed, history, links_of, tasks,
 };
 use uuid::Uuid;
 
@@ -509,7 +509,36 @@ async fn tasks_are_listed_with_their_trees() {
         let found = tasks().filter(filter.clone()).load(conn).await.unwrap();
         assert_eq!(ids(found), expected, "{filter:?}");
     }
+    for order in [HistoryOrder::NewestFirst, HistoryOrder::OldestFirst] {
+        let (mut walked, mut after) = (Vec::new(), None);
+        loop {
+            let mut page = tasks().order(order).limit(2);
+            if let Some(cursor) = after {
+                page = page.after(cursor);
+            }
+            let page = page.load(conn).await.unwrap();
+            after = page.last().map(TaskCursor::of);
+            // As clients give it back.
+            after = after.map(|cursor| cursor.to_string().parse().unwrap());
+            walked.extend(page);
+            if after.is_none() {
+                break;
+            }
+        }
+        if order == HistoryOrder::OldestFirst {
+            walked.reverse();
+        }
+        assert_eq!(walked, all);
+    }
     let parents = ["task-a", "none", "task-b"].map(koherent_core::TaskId::from);
+    let behind = TaskCursor::of(
+        all.iter()
+            .find(|task| task.task.task_id.as_str() == "task-b")
+            .unwrap(),
+    );
+    let each = koherent_diesel::TaskQuery::children_of(&parents);
+    let each = each.after(behind).load_each(conn).await.unwrap();
+    assert!(each[0].is_empty());
     let each = koherent_diesel::TaskQuery::children_of(&parents)
         .limit(5)
         .load_each(conn)

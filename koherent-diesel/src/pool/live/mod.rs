@@ -8,28 +8,27 @@
 //! | SQLite | commits through the pool, in the process | is looked for once a second |
 //! | PostgreSQL | the history table's trigger ([`Audited::notify_ddl`](crate::Audited::notify_ddl)), with `NOTIFY`: ids, and nothing else | is announced like the rest |
 //!
-//! SQLite writes one transaction at a time, so the order of ids is the order of commits, and what is new is what has a higher
-//! id than the last. On PostgreSQL it is what the transaction announced.
+//! The first is in `in_process.rs`, the second in `listening.rs`; what watches is the same.
+
+#[cfg(feature = "sqlite")]
+mod in_process;
+#[cfg(feature = "postgres")]
+mod listening;
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use koherent_core::{HistoryEntry, RowKey, TaskId};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
 
-use super::{AuditedPool, HistoryReader, NonBlockingPool};
-use crate::driver::Driver;
+use super::HistoryReader;
 use crate::error::Error;
-use crate::history::{
-    Cursor, HistoryFilter, HistoryOrder, HistoryQuery, feed, history_of, is_same_key,
-};
+use crate::history::{Cursor, HistoryFilter, HistoryOrder, HistoryQuery, feed, is_same_key};
 use crate::table::TrackedTable;
 
 /// Hands out entries as they are committed. One per process; clones share it, and it ends with the last of them.
@@ -62,7 +61,11 @@ pub struct LiveHistory {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Event {
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "nothing is announced")
+)]
+enum Event {
     Entry(Arc<HistoryEntry>),
     /// Something may have been missed.
     Interrupted,
@@ -84,6 +87,7 @@ impl fmt::Debug for LiveHistory {
 }
 
 /// How many entries wait for a watcher that is slow. One that is slower must resume.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const WAITING: usize = 4_096;
 
 /// How many entries are loaded at once.
@@ -92,53 +96,8 @@ const LOADED: u32 = 500;
 /// How long to wait until something is announced at all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long what comes from other processes may go unseen.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 impl LiveHistory {
-    /// Entries that are committed through a pool to a SQLite database, in this process; and those of others, with a delay of a
-    /// second. `reader` says which tables.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    #[cfg(feature = "sqlite")]
-    pub fn in_process<P>(pool: &AuditedPool<P>, reader: HistoryReader) -> Self
-    where
-        P: NonBlockingPool<Connection: Driver<Backend = diesel::sqlite::Sqlite>>
-            + Send
-            + Sync
-            + 'static,
-    {
-        let mut commits = pool.remembered.commits();
-        Self::pumped(move |events, mut asked, ready| async move {
-            // Where nobody watches, nothing is loaded, and what is there when somebody comes is not new.
-            let mut announced = None;
-            loop {
-                let calls = *asked.borrow_and_update();
-                match bring_up(&reader, &events, &mut announced).await {
-                    Ok(()) => drop(ready.send_replace(Some(calls))),
-                    Err(error) => tracing::warn!("new entries cannot be read: {error}"),
-                }
-                let is_over = {
-                    let commit = pin!(commits.changed());
-                    let call = pin!(asked.changed());
-                    let pause = pin!(tokio::time::sleep(LOOK_EVERY));
-                    match select(select(commit, call), pause).await {
-                        Either::Left((
-                            Either::Left((changed, _)) | Either::Right((changed, _)),
-                            _,
-                        )) => changed.is_err(),
-                        Either::Right(_) => false,
-                    }
-                };
-                if is_over {
-                    return;
-                }
-            }
-        })
-    }
-
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     fn pumped<F>(
         pump: impl FnOnce(
             broadcast::Sender<Event>,
@@ -433,213 +392,5 @@ impl Watch {
             filter = filter.task(task.clone());
         }
         filter
-    }
-}
-
-/// The last id that has been announced, of each history.
-#[cfg(feature = "sqlite")]
-type Announced = Vec<(&'static TrackedTable, i64)>;
-
-/// Announces what is new to those who watch, if anybody does.
-#[cfg(feature = "sqlite")]
-async fn bring_up(
-    reader: &HistoryReader,
-    events: &broadcast::Sender<Event>,
-    announced: &mut Option<Announced>,
-) -> Result<(), Error> {
-    if events.receiver_count() == 0 {
-        *announced = None;
-        return Ok(());
-    }
-    let Some(last_ids) = announced else {
-        *announced = Some(newest(reader).await?);
-        return Ok(());
-    };
-    let mut all = Ok(());
-    for (table, last) in last_ids {
-        let mut beyond = announce_beyond(reader, events, table, last, None).await;
-        if let Err(Error::UnreadableEntry { id, .. }) = beyond {
-            // It stays so. What lies before it is announced, and what comes behind it will be.
-            let before = announce_beyond(reader, events, table, last, Some(id - 1)).await;
-            *last = id.max(*last);
-            beyond = before.and(beyond);
-        }
-        if beyond.is_err() {
-            // Whoever watches must look for themselves.
-            let _ = events.send(Event::Interrupted);
-            all = all.and(beyond);
-        }
-    }
-    all
-}
-
-/// The highest id in each history.
-#[cfg(feature = "sqlite")]
-async fn newest(reader: &HistoryReader) -> Result<Announced, Error> {
-    let mut newest = Vec::new();
-    for table in reader.tables() {
-        let query = history_of(table).by_id().limit(1);
-        let last = match reader.entries(query).await {
-            Err(Error::UnreadableEntry { id, .. }) => id,
-            last => last?.first().map_or(0, |entry| entry.id),
-        };
-        newest.push((table, last));
-    }
-    Ok(newest)
-}
-
-/// Announces what has a higher id than the last, up to that one.
-#[cfg(feature = "sqlite")]
-async fn announce_beyond(
-    reader: &HistoryReader,
-    events: &broadcast::Sender<Event>,
-    table: &'static TrackedTable,
-    last: &mut i64,
-    until: Option<i64>,
-) -> Result<(), Error> {
-    loop {
-        let query = history_of(table).by_id().beyond(*last).until(until);
-        let query = query.order(HistoryOrder::OldestFirst).limit(LOADED);
-        let page = reader.entries(query).await?;
-        let is_last = page.len() < LOADED as usize;
-        for entry in page {
-            *last = entry.id;
-            // Nobody may be watching.
-            let _ = events.send(Event::Entry(Arc::new(entry)));
-        }
-        if is_last {
-            return Ok(());
-        }
-    }
-}
-
-#[cfg(feature = "postgres")]
-mod listening {
-    use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
-    use futures_util::future::BoxFuture;
-    use futures_util::stream::StreamExt as _;
-    use uuid::Uuid;
-
-    use super::{
-        Arc, Duration, Event, HistoryFilter, HistoryOrder, HistoryReader, LOADED, LiveHistory,
-        broadcast, history_of, pin, watch,
-    };
-    use crate::error::Error;
-
-    /// How long to wait before the first try to connect again.
-    const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-
-    /// The same before the next tries, each twice as long as the last, at most.
-    const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-    impl LiveHistory {
-        /// Entries that are committed to a PostgreSQL database, by whomever, into tables with
-        /// [`notify_ddl`](crate::Audited::notify_ddl). `connect` makes a connection that listens, and another when that one is
-        /// lost; `reader` says which tables.
-        ///
-        /// `NOTIFY` makes transactions commit one after the other: put it on tables that are watched.
-        ///
-        /// # Panics
-        ///
-        /// Outside of a tokio runtime.
-        pub fn listening<F>(connect: F, reader: HistoryReader) -> Self
-        where
-            F: Fn() -> BoxFuture<'static, diesel::ConnectionResult<AsyncPgConnection>>
-                + Send
-                + Sync
-                + 'static,
-        {
-            Self::pumped(move |events, _, ready| async move {
-                let mut pause = SHORTEST_PAUSE;
-                loop {
-                    if let Err(error) = listen(&connect, &reader, &events, &ready).await {
-                        tracing::warn!("histories cannot be watched: {error}");
-                    }
-                    if ready.send_replace(None).is_some() {
-                        pause = SHORTEST_PAUSE;
-                    }
-                    // What was committed meanwhile has been announced to nobody.
-                    let _ = events.send(Event::Interrupted);
-                    tokio::time::sleep(pause).await;
-                    pause = (2 * pause).min(LONGEST_PAUSE);
-                }
-            })
-        }
-    }
-
-    /// Listens as long as the connection lasts.
-    async fn listen<F>(
-        connect: &F,
-        reader: &HistoryReader,
-        events: &broadcast::Sender<Event>,
-        ready: &watch::Sender<Option<u64>>,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
-    where
-        F: Fn() -> BoxFuture<'static, diesel::ConnectionResult<AsyncPgConnection>>,
-    {
-        let mut connection = connect().await?;
-        connection.batch_execute("LISTEN koherent_entries").await?;
-        ready.send_replace(Some(u64::MAX));
-        let mut announced = pin!(connection.notifications_stream());
-        while let Some(announced) = announced.next().await {
-            let payload = announced?.payload;
-            if events.receiver_count() == 0 {
-                continue;
-            }
-            match Announced::read(&payload) {
-                Some(announced) => load(reader, events, announced).await?,
-                None => tracing::warn!(
-                    "an announcement on `koherent_entries` that is none of Koherent's"
-                ),
-            }
-        }
-        Ok(())
-    }
-
-    /// Entries of one transaction in one history, from the first to the last.
-    struct Announced {
-        history: String,
-        transaction: Uuid,
-        first: i64,
-        last: i64,
-    }
-
-    impl Announced {
-        fn read(payload: &str) -> Option<Self> {
-            let announced: serde_json::Value = serde_json::from_str(payload).ok()?;
-            Some(Self {
-                history: announced["history"].as_str()?.to_owned(),
-                transaction: announced["transaction"].as_str()?.parse().ok()?,
-                first: announced["first"].as_i64()?,
-                last: announced["last"].as_i64()?,
-            })
-        }
-    }
-
-    async fn load(
-        reader: &HistoryReader,
-        events: &broadcast::Sender<Event>,
-        announced: Announced,
-    ) -> Result<(), Error> {
-        let mut tables = reader.tables();
-        let Some(table) = tables.find(|table| table.history_name() == announced.history) else {
-            return Ok(());
-        };
-        let own = HistoryFilter::new().transaction(announced.transaction);
-        let mut last = announced.first - 1;
-        while last < announced.last {
-            let query = history_of(table)
-                .by_id()
-                .beyond(last)
-                .until(Some(announced.last));
-            let query = query.filter(own.clone()).order(HistoryOrder::OldestFirst);
-            let page = reader.entries(query.limit(LOADED)).await?;
-            let Some(newest) = page.last() else { break };
-            last = newest.id;
-            for entry in page {
-                let _ = events.send(Event::Entry(Arc::new(entry)));
-            }
-        }
-        Ok(())
     }
 }
