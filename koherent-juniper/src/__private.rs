@@ -4,7 +4,7 @@ pub use chrono::{DateTime, Utc};
 pub use koherent_core::{HistoryEntry, TaskRecord};
 pub use koherent_diesel::{Blame, LinkEntry};
 
-pub use crate::context::{cursor_of, cursor_of_task};
+pub use crate::question::{cursor_of, cursor_of_task};
 
 /// A text that the attribution of an entry said beside its columns.
 #[must_use]

@@ -3,23 +3,26 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::future::Future;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use juniper::{FieldError, ID, IntoFieldError as _};
-use koherent_core::{ErrorCode, HistoryEntry, Issuer, RowKey, Subject, TaskId, TaskRecord};
+use koherent_core::{ErrorCode, HistoryEntry, RowKey, TaskId, TaskRecord};
 use koherent_diesel::{
-    Audited, Blame, BlameQuery, Changed, Cursor, HistoryFilter, HistoryQuery, HistoryReader,
-    LinkEntry, LinkQuery, LinksTo, LiveHistory, TaskCursor, TaskQuery, TrackedTable, Watch,
-    changed, feed, tasks,
+    Audited, Blame, BlameQuery, Changed, HistoryQuery, HistoryReader, LinkEntry, LinkQuery,
+    LinksTo, LiveHistory, TaskQuery, TrackedTable, Watch, changed, feed, tasks,
 };
 
+use crate::alike::{alike_groups, count, each_once};
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
+use crate::question::{
+    Ask, Asked, BAD_CURSOR, Family, LinkQuestion, Listed, RowQuestion, Table, TaskQuestion, behind,
+    cursor,
+};
+use crate::user::{ProvenanceUser, UserId};
 
 /// The histories of one request: what it may see, and what its resolvers ask for together.
 ///
@@ -54,133 +57,6 @@ pub struct Provenance {
 }
 
 impl juniper::Context for Provenance {}
-
-/// Entries or tasks as resolvers share them; or why there are none for this one.
-type Listed<V> = Result<Vec<Arc<V>>, Error>;
-
-/// Which part of a list: offset and limit.
-type Part = (u32, u32);
-
-/// What is asked of a row.
-#[derive(Debug, Clone)]
-struct RowQuestion {
-    table: Table,
-    key: RowKey,
-    asked: Asked,
-}
-
-/// What is asked of all tasks.
-type TaskQuestion = (
-    koherent_diesel::TaskFilter,
-    Part,
-    Option<TaskCursor>,
-    HistoryOrder,
-);
-
-/// What is asked of the children of a task.
-#[derive(Debug, Clone)]
-struct Family {
-    parent: TaskId,
-    part: Part,
-    after: Option<TaskCursor>,
-}
-
-fn behind(query: TaskQuery, after: Option<&TaskCursor>) -> TaskQuery {
-    match after {
-        Some(cursor) => query.after(cursor.clone()),
-        None => query,
-    }
-}
-
-/// The place that a client names.
-fn cursor<C: FromStr>(text: Option<&str>) -> Result<Option<C>, Error> {
-    let cursor = text.map(str::parse).transpose();
-    cursor.map_err(|_| BAD_CURSOR)
-}
-
-/// What is asked of the links of a row.
-#[derive(Clone)]
-struct LinkQuestion {
-    link: Table,
-    rows: Table,
-    query: fn(Vec<RowKey>) -> LinkQuery,
-    key: RowKey,
-    asked: Asked,
-}
-
-/// A table, told by where it is declared.
-#[derive(Debug, Clone, Copy)]
-struct Table(&'static TrackedTable);
-
-impl PartialEq for Table {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.0, other.0)
-    }
-}
-
-/// An [`Ask`] that makes sense.
-#[derive(Debug, Clone, PartialEq)]
-struct Asked {
-    part: Part,
-    order: HistoryOrder,
-    filters: Vec<HistoryFilter>,
-    after: Option<Cursor>,
-}
-
-impl Asked {
-    /// How many it may load, at most.
-    const fn weight(&self) -> u32 {
-        let (offset, limit) = self.part;
-        offset.saturating_add(limit)
-    }
-
-    fn of(&self, query: HistoryQuery) -> HistoryQuery {
-        let (offset, limit) = self.part;
-        let query = query.offset(offset).limit(limit).order(self.order.into());
-        let filters = self.filters.iter().cloned();
-        let query = filters.fold(query, HistoryQuery::filter);
-        match &self.after {
-            Some(cursor) => query.after(cursor.clone()),
-            None => query,
-        }
-    }
-
-    fn of_links(&self, query: LinkQuery) -> LinkQuery {
-        let (offset, limit) = self.part;
-        let query = query.offset(offset).limit(limit).order(self.order.into());
-        let filters = self.filters.iter().cloned();
-        let query = filters.fold(query, LinkQuery::filter);
-        match &self.after {
-            Some(cursor) => query.after(cursor.clone()),
-            None => query,
-        }
-    }
-}
-
-/// Which entries of a history a field asks for: its arguments.
-///
-/// ```
-/// use koherent_juniper::{Ask, OffsetPaginationInput};
-/// let newest = Ask { pagination: Some(OffsetPaginationInput { offset: 0, limit: Some(1) }), ..Ask::default() };
-/// # let _ = newest;
-/// ```
-#[derive(Debug, Clone, Default, PartialEq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "it mirrors the arguments of a field"
-)]
-pub struct Ask {
-    /// Only these.
-    pub filters: Option<ProvenanceFilter>,
-    /// Only that part.
-    pub pagination: Option<OffsetPaginationInput>,
-    /// Only what comes behind the entry with that cursor.
-    pub after: Option<String>,
-    /// In that order; the newest first, unless it says otherwise.
-    pub order: Option<HistoryOrder>,
-    /// As it was known at that time: later entries are left out.
-    pub as_of: Option<DateTime<Utc>>,
-}
 
 /// Entries of one page, unless another limit is set.
 const PAGE: u32 = 200;
@@ -708,20 +584,7 @@ impl Provenance {
 
     /// What the arguments of a field mean.
     fn checked(&self, ask: &Ask) -> Result<Asked, Error> {
-        let mut filters = Vec::new();
-        if let Some(filter) = &ask.filters {
-            filters.push(filter.checked()?);
-        }
-        if let Some(date) = ask.as_of {
-            let after = date.checked_add_signed(TimeDelta::microseconds(1));
-            filters.push(HistoryFilter::new().before(after.unwrap_or(date)));
-        }
-        Ok(Asked {
-            part: ask.pagination.unwrap_or_default().checked(self.page)?,
-            order: ask.order.unwrap_or_default(),
-            filters,
-            after: cursor(ask.after.as_deref())?,
-        })
+        Asked::checked(ask, self.page)
     }
 
     /// The user with that id: those that are asked for side by side are loaded together.
@@ -763,154 +626,3 @@ const NOT_LIVE: Error = Error::fixed(
     "NOT_LIVE",
     "This service does not announce changes: ask for them.",
 );
-
-const BAD_CURSOR: Error = Error::fixed(
-    ErrorCode::BadRequest,
-    "CURSOR_INVALID",
-    "This is no cursor: give one that came with an entry, or with a task, unchanged.",
-);
-
-/// Questions that are asked in the same way, and so can be one statement.
-struct Alike<'q, Q> {
-    /// Each once.
-    questions: Vec<&'q Q>,
-    /// Where the question with that number was asked.
-    places: Vec<(usize, usize)>,
-    numbers: HashMap<String, usize>,
-}
-
-/// Puts questions together that are `alike`; `key` tells them from each other, `room` says how many may be together.
-fn alike_groups<Q>(
-    asked: &[Q],
-    room: impl Fn(&Q) -> usize,
-    alike: impl Fn(&Q, &Q) -> bool,
-    key: impl Fn(&Q) -> String,
-) -> Vec<Alike<'_, Q>> {
-    let mut groups: Vec<Alike<'_, Q>> = Vec::new();
-    for (place, question) in asked.iter().enumerate() {
-        let key = key(question);
-        let fits = |group: &Alike<'_, Q>| {
-            let has_room =
-                group.questions.len() < room(question) || group.numbers.contains_key(&key);
-            has_room && alike(group.questions[0], question)
-        };
-        let at = groups.iter().position(fits).unwrap_or_else(|| {
-            groups.push(Alike {
-                questions: Vec::new(),
-                places: Vec::new(),
-                numbers: HashMap::new(),
-            });
-            groups.len() - 1
-        });
-        let group = &mut groups[at];
-        let next = group.questions.len();
-        let number = *group.numbers.entry(key).or_insert(next);
-        if number == next {
-            group.questions.push(question);
-        }
-        group.places.push((place, number));
-    }
-    groups
-}
-
-/// Loads what was asked, each question once: fields at the root that are asked for twice show the same.
-async fn each_once<'q, Q, V, F>(asked: &'q [Q], load: impl Fn(&'q Q) -> F) -> Vec<Listed<V>>
-where
-    Q: PartialEq,
-    F: Future<Output = Result<Vec<V>, koherent_diesel::Error>>,
-{
-    let mut answers: Vec<Listed<V>> = Vec::with_capacity(asked.len());
-    for (at, question) in asked.iter().enumerate() {
-        let answer = match asked[..at].iter().position(|known| known == question) {
-            Some(known) => answers[known].clone(),
-            None => {
-                let found = load(question).await.map_err(Error::from);
-                found.map(|found| found.into_iter().map(Arc::new).collect())
-            }
-        };
-        answers.push(answer);
-    }
-    answers
-}
-
-/// How many there are.
-fn count<V>(found: &[V]) -> u32 {
-    u32::try_from(found.len()).unwrap_or(u32::MAX)
-}
-
-/// Who somebody is: a `sub` means nothing without its issuer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub struct UserId {
-    /// Who says so; `None` where the change was attributed by hand.
-    pub issuer: Option<Issuer>,
-    /// The subject there.
-    pub sub: Subject,
-}
-
-impl UserId {
-    /// Who made a change.
-    #[must_use]
-    pub fn of(entry: &HistoryEntry) -> Option<Self> {
-        let issuer = entry
-            .context
-            .as_ref()
-            .and_then(|context| context.get("issuer")?.as_str());
-        Some(Self {
-            issuer: issuer.map(Into::into),
-            sub: entry.user.clone()?,
-        })
-    }
-
-    /// The human at the root of a task's causal tree.
-    #[must_use]
-    pub fn assigner_of(task: &TaskRecord) -> Self {
-        Self {
-            issuer: Some(task.task.issuer.clone()),
-            sub: task.task.assigner.clone(),
-        }
-    }
-}
-
-/// A user type of the application: how it is found by issuer and subject, many at once.
-///
-/// ```
-/// use std::collections::HashMap;
-/// use koherent_juniper::{Error, ProvenanceUser, UserId};
-/// # struct Lab;
-///
-/// #[derive(Debug, Clone, juniper::GraphQLObject)]
-/// struct User { sub: String, display_name: String }
-///
-/// impl ProvenanceUser<Lab> for User {
-///     async fn load(context: &Lab, ids: Vec<UserId>) -> Result<HashMap<UserId, Self>, Error> {
-///         let user = |id: &UserId| Self { sub: id.sub.to_string(), display_name: format!("Dr. {}", id.sub) };
-///         Ok(ids.iter().map(|id| (id.clone(), user(id))).collect()) // one query for all of them
-///     }
-/// }
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be found by issuer and subject in the context `{X}`",
-    note = "implement `koherent_juniper::ProvenanceUser<{X}>` for it: it loads many users at once"
-)]
-pub trait ProvenanceUser<X>: Clone + Send + Sync + Sized + 'static {
-    /// The users with these ids; those that are not there are shown as null.
-    fn load(
-        context: &X,
-        ids: Vec<UserId>,
-    ) -> impl Future<Output = Result<HashMap<UserId, Self>, Error>> + Send;
-}
-
-/// The cursor of a task, as clients see it.
-#[doc(hidden)]
-#[must_use]
-pub fn cursor_of_task(task: &TaskRecord) -> ID {
-    ID::from(TaskCursor::of(task).to_string())
-}
-
-/// The cursor of an entry, as clients see it.
-#[doc(hidden)]
-#[must_use]
-pub fn cursor_of(entry: &HistoryEntry) -> ID {
-    ID::from(Cursor::of(entry).to_string())
-}

@@ -4,7 +4,7 @@ use diesel::query_dsl::methods::FindDsl;
 use koherent_core::{ChangeKind, FieldValue, HistoryEntry, RowKey};
 
 use super::filter::HistoryFilter;
-use super::page::{Cursor, HistoryOrder};
+use super::page::Cursor;
 use super::query::HistoryQuery;
 use super::read::Found;
 use super::select::{GroupBy, Groups};
@@ -158,34 +158,32 @@ impl LinkQuery {
         Self { query, ends }
     }
 
-    /// Only these entries.
-    pub fn filter(mut self, filter: HistoryFilter) -> Self {
-        self.query = self.query.filter(filter);
+    /// Changes what is asked, as [`HistoryQuery`] says it: filters, order, part.
+    ///
+    /// ```
+    /// use koherent_diesel::{HistoryOrder, LinkQuery};
+    /// fn oldest(links: LinkQuery) -> LinkQuery {
+    ///     links.map(|query| query.order(HistoryOrder::OldestFirst).limit(50))
+    /// }
+    /// ```
+    pub fn map(mut self, change: impl FnOnce(HistoryQuery) -> HistoryQuery) -> Self {
+        self.query = change(self.query);
         self
+    }
+
+    /// Only these entries.
+    pub fn filter(self, filter: HistoryFilter) -> Self {
+        self.map(|query| query.filter(filter))
     }
 
     /// Only that many; of each row, where several are asked for.
-    pub fn limit(mut self, limit: u32) -> Self {
-        self.query = self.query.limit(limit);
-        self
-    }
-
-    /// Leaves out that many.
-    pub fn offset(mut self, offset: u32) -> Self {
-        self.query = self.query.offset(offset);
-        self
-    }
-
-    /// In that order.
-    pub fn order(mut self, order: HistoryOrder) -> Self {
-        self.query = self.query.order(order);
-        self
+    pub fn limit(self, limit: u32) -> Self {
+        self.map(|query| query.limit(limit))
     }
 
     /// What comes behind that place.
-    pub fn after(mut self, cursor: Cursor) -> Self {
-        self.query = self.query.after(cursor);
-        self
+    pub fn after(self, cursor: Cursor) -> Self {
+        self.map(|query| query.after(cursor))
     }
 
     /// Loads them, in one statement.

@@ -5,13 +5,16 @@ use std::time::Duration;
 use diesel::result::Error as DieselError;
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::AsyncConnection as _;
+use diesel_async::pooled_connection::deadpool::Pool;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use koherent_core::HistoryEntry;
-use koherent_diesel::{Audited as _, Cursor, Error, HistoryReader, HistoryScope, Watch};
+use koherent_diesel::{
+    Audited as _, AuditedPool, Cursor, Error, HistoryReader, HistoryScope, Watch,
+};
 use std::sync::Arc;
 
-use super::engine::{Database, live};
+use super::engine::{Conn, Database, live};
 use crate::tables::*;
 
 type Stream = BoxStream<'static, Result<Arc<HistoryEntry>, Error>>;
@@ -23,6 +26,14 @@ async fn told(stream: &mut Stream) -> String {
         .expect("the stream goes on")
         .unwrap();
     format!("{}{} {}", entry.kind.code(), entry.key, entry.table)
+}
+
+/// So many samples, called by their numbers.
+async fn insert(pool: &AuditedPool<Pool<Conn>>, count: i64) {
+    let mut conn = pool.get(ann()).await.unwrap();
+    let rows: Vec<_> = (0..count).map(|n| named(&format!("{n}"))).collect();
+    let insert = conn.audited_insert(samples::table, &rows);
+    insert.execute().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,13 +159,7 @@ async fn entries_of_a_row_come_in_their_order() {
     let reader = HistoryReader::new(pool.clone(), [samples::table::tracked()]);
     let live = live(&database, &pool, reader.clone()).await;
     let mut stream = live.watch(&reader, Watch::new()).await.unwrap();
-    let mut conn = pool.get(ann()).await.unwrap();
-    let rows: Vec<_> = (0..ROWS).map(|n| named(&format!("{n}"))).collect();
-    conn.audited_insert(samples::table, &rows)
-        .execute()
-        .await
-        .unwrap();
-    drop(conn);
+    insert(&pool, ROWS).await;
     let writers: Vec<_> = (1..=ROWS)
         .flat_map(|row| (0..2).map(move |half| (row, half)))
         .map(|(row, half)| {
@@ -193,11 +198,7 @@ async fn what_was_missed_comes_page_by_page_and_once() {
     let live = live(&database, &pool, all).await;
     let reader = HistoryReader::new(pool.clone(), [samples::table::tracked()]);
     let mut conn = pool.get(ann()).await.unwrap();
-    let rows: Vec<_> = (0..ROWS).map(|n| named(&format!("{n}"))).collect();
-    conn.audited_insert(samples::table, &rows)
-        .execute()
-        .await
-        .unwrap();
+    insert(&pool, ROWS).await;
     let first = koherent_diesel::entries_of(samples::table, 1);
     let first = Cursor::of(&first.load(&mut conn).await.unwrap()[0]);
     let watch = Watch::new().after(first.clone());

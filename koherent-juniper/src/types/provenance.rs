@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::context::{Provenance, ProvenanceUser, UserId};
+use crate::context::Provenance;
 use crate::error::Error;
 use crate::types::User;
+use crate::user::{ProvenanceUser, UserId};
 
 crate::provenance_types!(context = Provenance, user = User);
 
