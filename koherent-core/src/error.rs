@@ -22,6 +22,8 @@ pub enum ErrorCode {
     BadRequest,
     /// There is no proof of who this is, or it does not hold: get a new token.
     Unauthenticated,
+    /// There is no proof of the task, or it does not hold: get a new token for the task. A new login does not help.
+    TaskUnauthenticated,
     /// The proof holds, but not for this caller or this call.
     PermissionDenied,
     /// The thing asked for is not there.
@@ -41,11 +43,27 @@ impl ErrorCode {
         match self {
             Self::BadRequest => "BAD_REQUEST",
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::TaskUnauthenticated => "TASK_UNAUTHENTICATED",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",
             Self::Unavailable => "UNAVAILABLE",
             Self::InternalError => "INTERNAL_ERROR",
+        }
+    }
+
+    /// The code of the same fault where the token is a task's: it is that token that is to be renewed.
+    ///
+    /// ```
+    /// use koherent_core::ErrorCode;
+    /// assert_eq!(ErrorCode::Unauthenticated.of_task(), ErrorCode::TaskUnauthenticated);
+    /// assert_eq!(ErrorCode::PermissionDenied.of_task(), ErrorCode::PermissionDenied);
+    /// ```
+    #[must_use]
+    pub const fn of_task(self) -> Self {
+        match self {
+            Self::Unauthenticated => Self::TaskUnauthenticated,
+            other => other,
         }
     }
 }
