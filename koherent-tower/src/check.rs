@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use koherent_core::Attribution;
 use koherent_core::source::{Need, Refresh};
 
@@ -47,13 +47,14 @@ pub(crate) fn act_on(need: Need) -> Result<Option<Duration>, Decision> {
 pub(crate) fn answer(
     responder: &Responder,
     rejection: Rejection,
+    headers: &HeaderMap,
     retry: Option<Duration>,
 ) -> Response<Bytes> {
     let mut response = match rejection {
         Rejection::AccessToken(_) | Rejection::ProvenanceToken(_) => {
-            responder.respond_silently(rejection)
+            responder.respond_silently(rejection, headers)
         }
-        other => responder.respond(other),
+        other => responder.respond(other, headers),
     };
     if let Some(retry) = retry {
         let seconds = HeaderValue::from(u64::from(retry.subsec_nanos() > 0) + retry.as_secs());

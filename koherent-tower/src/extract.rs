@@ -12,8 +12,8 @@
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
-use http::Extensions;
 use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use koherent_core::VerifiedToken;
 
 use crate::context::{LoginChecked, ProvenanceChecked};
@@ -82,6 +82,7 @@ pub struct Attribution(pub koherent_core::Attribution);
 pub struct Refusal {
     rejection: Rejection,
     responder: Responder,
+    headers: HeaderMap,
 }
 
 impl Refusal {
@@ -94,14 +95,16 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        self.responder.respond(self.rejection).map(Body::from)
+        let response = self.responder.respond(self.rejection, &self.headers);
+        response.map(Body::from)
     }
 }
 
 /// The answer of a layer without a responder of its own.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        Responder::default().respond(self).map(Body::from)
+        let response = Responder::default().respond(self, &HeaderMap::new());
+        response.map(Body::from)
     }
 }
 
@@ -127,11 +130,12 @@ fn optional<L: Lookup>(extensions: &Extensions) -> Result<Option<L>, Rejection> 
     Ok(found)
 }
 
-fn refusal(extensions: &Extensions, rejection: Rejection) -> Refusal {
-    let responder = extensions.get::<Responder>().cloned().unwrap_or_default();
+fn refusal(parts: &Parts, rejection: Rejection) -> Refusal {
+    let responder = parts.extensions.get::<Responder>();
     Refusal {
         rejection,
-        responder,
+        responder: responder.cloned().unwrap_or_default(),
+        headers: parts.headers.clone(),
     }
 }
 
@@ -143,7 +147,7 @@ macro_rules! extractor {
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
                 optional(&parts.extensions)
                     .and_then(|found| found.ok_or(Rejection::Missing(<Self as Lookup>::TOKEN)))
-                    .map_err(|rejection| refusal(&parts.extensions, rejection))
+                    .map_err(|rejection| refusal(parts, rejection))
             }
         }
 
@@ -151,8 +155,7 @@ macro_rules! extractor {
             type Rejection = Refusal;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
-                optional(&parts.extensions)
-                    .map_err(|rejection| refusal(&parts.extensions, rejection))
+                optional(&parts.extensions).map_err(|rejection| refusal(parts, rejection))
             }
         }
     };

@@ -1,4 +1,5 @@
-//! The three states of a response: keys are loaded, the inner service works on it, or it has been refused.
+//! The three states of a response: keys are loaded, the inner service works on it, or it has been refused and the rest of
+//! its request is read.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
+use http_body::Body;
 use http_body_util::{Either, Full};
 use koherent_core::Attribution;
 use koherent_core::source::Refresh;
@@ -17,6 +19,7 @@ use tracing::Span;
 
 use crate::check::{Check, Decision, answer};
 use crate::context::{CURRENT, current};
+use crate::drain::{Rest, close};
 use crate::refresh::{self, Driven};
 
 /// The body of a response: the inner service's, or that of a rejection.
@@ -48,7 +51,9 @@ pin_project! {
             inner: TaskLocalFuture<Option<Attribution>, F>,
             span: Span,
         },
-        Rejected {
+        Refused {
+            #[pin]
+            rest: Rest<B>,
             response: Option<Response<Bytes>>,
         },
     }
@@ -75,7 +80,7 @@ impl<S, C, B> Deferred<S, C, B> {
     }
 }
 
-impl<S: Service<Request<B>>, C: Check, B> Deferred<S, C, B> {
+impl<S: Service<Request<B>>, C: Check, B: Body> Deferred<S, C, B> {
     /// Decides again, now that something has been loaded.
     fn resume(mut self) -> State<S::Future, S, C, B> {
         let may_wait = self.loads < MOST_LOADS;
@@ -84,9 +89,11 @@ impl<S: Service<Request<B>>, C: Check, B> Deferred<S, C, B> {
                 let request = Request::from_parts(self.parts, self.body);
                 State::passed_on(attribution, || self.inner.call(request))
             }
-            Decision::Refuse(rejection, retry) => State::Rejected {
-                response: Some(answer(self.check.responder(), rejection, retry)),
-            },
+            Decision::Refuse(rejection, retry) => {
+                let headers = &self.parts.headers;
+                let response = answer(self.check.responder(), rejection, headers, retry);
+                State::refused(response, &self.parts, self.body)
+            }
             Decision::LoadFirst(load) => {
                 self.loads += 1;
                 State::waiting(load, self)
@@ -118,6 +125,16 @@ impl<F, S, C, B> State<F, S, C, B> {
         let inner = CURRENT.scope(attribution, inner);
         Self::PassedOn { inner, span }
     }
+
+    fn refused(response: Response<Bytes>, parts: &Parts, body: B) -> Self
+    where
+        B: Body,
+    {
+        Self::Refused {
+            rest: Rest::of_request(parts.version, &parts.headers, body),
+            response: Some(response),
+        }
+    }
 }
 
 impl<S: Service<Request<B>>, C, B> ResponseFuture<S, C, B> {
@@ -142,11 +159,13 @@ impl<S: Service<Request<B>>, C, B> ResponseFuture<S, C, B> {
         }
     }
 
-    pub(crate) const fn rejected(response: Response<Bytes>) -> Self {
+    /// Answers, once the rest of the request is read.
+    pub(crate) fn refused(response: Response<Bytes>, parts: &Parts, body: B) -> Self
+    where
+        B: Body,
+    {
         Self {
-            state: State::Rejected {
-                response: Some(response),
-            },
+            state: State::refused(response, parts, body),
         }
     }
 }
@@ -155,6 +174,7 @@ impl<S, C, ReqBody, ResBody> Future for ResponseFuture<S, C, ReqBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     C: Check,
+    ReqBody: Body,
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
@@ -172,8 +192,12 @@ where
                     let response = ready!(inner.poll(cx))?;
                     return Poll::Ready(Ok(response.map(Either::Left)));
                 }
-                StateProjection::Rejected { response } => {
-                    let response = response.take().expect(POLLED_AGAIN);
+                StateProjection::Refused { rest, response } => {
+                    let must_close = ready!(rest.poll(cx));
+                    let mut response = response.take().expect(POLLED_AGAIN);
+                    if must_close {
+                        close(&mut response);
+                    }
                     return Poll::Ready(Ok(response.map(|body| Either::Right(Full::new(body)))));
                 }
             };

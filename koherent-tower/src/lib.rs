@@ -6,6 +6,7 @@ mod check;
 #[cfg(feature = "config")]
 pub mod config;
 mod context;
+mod drain;
 #[cfg(feature = "axum")]
 pub mod extract;
 #[cfg(feature = "__fetch")]
@@ -21,6 +22,7 @@ mod service;
 
 pub use access::{AccessIssuer, AccessVerifier};
 pub use context::{LoginChecked, ProvenanceChecked, current};
+pub use drain::{DrainFuture, DrainLayer, DrainService, DrainedBody};
 #[cfg(feature = "axum")]
 pub use extract::{Attribution, Principal, Provenance};
 #[cfg(feature = "__fetch")]

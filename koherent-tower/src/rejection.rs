@@ -121,6 +121,25 @@ impl Rejection {
         }
     }
 
+    /// What the client should do, where the code alone must say which token is to be renewed: a task's is
+    /// [`ErrorCode::TaskUnauthenticated`]. Clients that know no [`token`](Self::token), those of GraphQL among them, would
+    /// renew their login in vain.
+    ///
+    /// ```
+    /// use koherent_core::{Error, ErrorCode};
+    /// use koherent_tower::Rejection;
+    /// let rejection = Rejection::ProvenanceToken(Error::Expired);
+    /// assert_eq!(rejection.code(), ErrorCode::Unauthenticated);
+    /// assert_eq!(rejection.specific_code(), ErrorCode::TaskUnauthenticated);
+    /// ```
+    #[must_use]
+    pub const fn specific_code(&self) -> ErrorCode {
+        match self.token() {
+            Some(TokenKind::ProvenanceToken) => self.code().of_task(),
+            _ => self.code(),
+        }
+    }
+
     /// Which token it is about: what a client must renew.
     ///
     /// ```
@@ -146,7 +165,7 @@ impl Rejection {
     pub const fn status(&self) -> StatusCode {
         match self.code() {
             ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
-            ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ErrorCode::Unauthenticated | ErrorCode::TaskUnauthenticated => StatusCode::UNAUTHORIZED,
             ErrorCode::PermissionDenied => StatusCode::FORBIDDEN,
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
             ErrorCode::Conflict => StatusCode::CONFLICT,
@@ -308,16 +327,36 @@ const fn provenance_text(error: &Error) -> &'static str {
 #[derive(Clone)]
 pub struct Responder(Arc<Respond>);
 
-type Respond = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
+type Respond = dyn Fn(&Rejection, &HeaderMap) -> Response<Bytes> + Send + Sync;
 
 impl Responder {
     /// A responder from a function.
     pub fn new(respond: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static) -> Self {
+        Self::by_request(move |rejection, _| respond(rejection))
+    }
+
+    /// A responder that also looks at the headers of the request, such as `Accept`.
+    ///
+    /// ```
+    /// use http::{HeaderMap, Response, header::ACCEPT};
+    /// use koherent_tower::{Rejection, Responder};
+    ///
+    /// let by_accept = Responder::by_request(|rejection: &Rejection, headers: &HeaderMap| {
+    ///     match headers.get(ACCEPT).is_some_and(|accepted| accepted == "text/plain") {
+    ///         true => Response::new(rejection.public_text().into()),
+    ///         false => rejection.response(),
+    ///     }
+    /// });
+    /// # let _ = by_accept;
+    /// ```
+    pub fn by_request(
+        respond: impl Fn(&Rejection, &HeaderMap) -> Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(respond))
     }
 
     /// Logs the rejection, makes its response, and puts it into the response's extensions.
-    pub(crate) fn respond(&self, rejection: Rejection) -> Response<Bytes> {
+    pub(crate) fn respond(&self, rejection: Rejection, headers: &HeaderMap) -> Response<Bytes> {
         let (code, reason) = (rejection.code().as_str(), rejection.reason());
         match (&rejection, rejection.code()) {
             (_, ErrorCode::InternalError) => tracing::error!(code, reason, "{rejection}"),
@@ -327,12 +366,16 @@ impl Responder {
             }
             _ => tracing::warn!(code, reason, "request refused: {rejection}"),
         }
-        self.respond_silently(rejection)
+        self.respond_silently(rejection, headers)
     }
 
     /// The same for what has been logged where more was known of it.
-    pub(crate) fn respond_silently(&self, rejection: Rejection) -> Response<Bytes> {
-        let mut response = (self.0)(&rejection);
+    pub(crate) fn respond_silently(
+        &self,
+        rejection: Rejection,
+        headers: &HeaderMap,
+    ) -> Response<Bytes> {
+        let mut response = (self.0)(&rejection, headers);
         response.extensions_mut().insert(rejection);
         response
     }

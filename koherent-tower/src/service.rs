@@ -1,4 +1,4 @@
-//! The service that both layers put around the user's: look at the request, then pass it on or answer it.
+//! The service that both layers put around the user's: look at the request, then pass it on, or read the rest of it and answer it.
 
 use std::task::{Context, Poll};
 
@@ -30,6 +30,7 @@ impl<S, C, ReqBody, ResBody> Service<Request<ReqBody>> for Gate<S, C>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     C: Check,
+    ReqBody: Body,
     ResBody: Body<Data = Bytes>,
 {
     type Response = Response<ResponseBody<ResBody>>;
@@ -48,7 +49,8 @@ where
                 ResponseFuture::passed_on(attribution, || self.inner.call(request))
             }
             Decision::Refuse(rejection, retry) => {
-                ResponseFuture::rejected(answer(self.check.responder(), rejection, retry))
+                let response = answer(self.check.responder(), rejection, &parts.headers, retry);
+                ResponseFuture::refused(response, &parts, body)
             }
             Decision::LoadFirst(refresh) => {
                 // The one that is ready waits; a clone of it may not be.
