@@ -18,6 +18,8 @@ mod principal;
 mod provenance;
 mod refresh;
 mod rejection;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod service;
 
 pub use access::{AccessIssuer, AccessVerifier};
