@@ -54,6 +54,10 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
 
     /// What stands around a UUID that is compared with those of transactions.
     #[doc(hidden)]
+    /// How many rows there are, as [`Engine::text`] reads it.
+    #[doc(hidden)]
+    const COUNT: &'static str = "count(*)";
+
     const UUID: (&'static str, &'static str) = ("", "");
 
     /// The present time, as an expression for a column of dates.
@@ -148,6 +152,24 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
 
     /// Writes ` AND` that the entry `h` lies beyond that place in the order of dates and ids.
     #[doc(hidden)]
+    /// Writes that a kept column holds that value; of JSON, its text is given.
+    #[doc(hidden)]
+    fn push_is_value(
+        sql: &mut Script<Self>,
+        history: Name,
+        alias: &str,
+        column: &TrackedColumn,
+        value: Bind,
+    ) {
+        let (name, kind) = (column.history_name, column.kind);
+        sql.push(alias).push(".").identifier(name).push(" = ");
+        Self::push_given(sql, history, name, kind, Given::Value(value));
+    }
+
+    /// Writes that the attribution of the entry `h` says that text under that name, beside its columns.
+    #[doc(hidden)]
+    fn push_is_context(sql: &mut Script<Self>, name: &'static str, text: &str);
+
     fn push_beyond(sql: &mut Script<Self>, beyond: &str, date: DateTime<Utc>, id: Bind) {
         sql.push(" AND (h.history_date, h.history_id) ")
             .push(beyond)

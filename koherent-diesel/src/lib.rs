@@ -58,11 +58,11 @@ pub use engine::Engine;
 pub use error::{Error, OptionalExtension, Violation};
 pub use guard::{Guard, Policy};
 pub use history::{
-    AuditedLink, Blame, BlameQuery, ChangeColumn, Changed, Cursor, HistoryFilter, HistoryOrder,
-    HistoryQuery, HistoryScope, InvalidCursor, LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow,
-    LinksTo, Past, ResourceChange, ResourceChangeQuery, TaskCursor, TaskFilter, TaskQuery, as_of,
-    blame, changed, deleted, entries_of, entries_of_each, feed, history, links_of, links_of_each,
-    resource_changes, tasks,
+    AuditedLink, Blame, BlameQuery, ChangeColumn, ChangeCursor, Changed, Cursor, HistoryFilter,
+    HistoryOrder, HistoryQuery, HistoryScope, InvalidCursor, InvalidDate, LinkEnd, LinkEntry,
+    LinkKind, LinkQuery, LinkedRow, LinksTo, Past, ResourceChange, ResourceChangeQuery, RowFilter,
+    TaskCursor, TaskFilter, TaskQuery, as_of, blame, changed, deleted, entries_of, entries_of_each,
+    feed, history, links_of, links_of_each, read_date, resource_changes, tasks,
 };
 pub use migrations::{MIGRATIONS, Migrations, NoOthers};
 pub use pending::{LoadedFrom, Pending, PendingReturning, RowOf};

@@ -227,3 +227,9 @@ macro_rules! audited_link {
         };
     };
 }
+        $crate::__private::inventory::submit! {
+            $crate::__private::SubmittedLink {
+                link: <$link::table as $crate::Audited>::tracked,
+                ends: <$link::table as $crate::AuditedLink>::ends,
+            }
+        }

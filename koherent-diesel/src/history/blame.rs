@@ -3,8 +3,8 @@
 use diesel::query_dsl::methods::FindDsl;
 use koherent_core::{ChangeKind, FieldValue, HistoryEntry, RowKey};
 
-use super::filter::HistoryScope;
 use super::read::{Entries, Found};
+use super::scope::HistoryScope;
 use super::select::{push_before, push_columns, push_field_changed, push_joins, push_key};
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;

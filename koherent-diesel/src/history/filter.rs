@@ -2,17 +2,20 @@
 
 use chrono::{DateTime, Utc};
 use koherent_core::{
-    Attribution, ChangeKind, ClientId, HistoryEntry, Issuer, Organization, RowKey, Subject, TaskId,
+    ChangeKind, ClientId, FieldValue, Issuer, Organization, RowKey, Subject, TaskId,
 };
 use uuid::Uuid;
 
+use super::links::LinkKind;
+use super::logic::Logic;
+use super::period::Period;
+use super::scope::HistoryScope;
+use super::select::{push_field_changed, push_key};
+use super::values::{Side, push_value};
 use crate::engine::Engine;
-use crate::script::Script;
+use crate::script::{Bind, Script};
 use crate::sql::Write as _;
 use crate::table::TrackedTable;
-
-use super::period::Period;
-use super::select::{push_field_changed, push_key};
 
 /// Methods that add an alternative to what must hold.
 macro_rules! alternatives {
@@ -31,7 +34,8 @@ pub(super) use alternatives;
 /// Which entries of histories are meant. Everything, unless a method says otherwise.
 ///
 /// Methods can be combined: an entry must match all of them. Calling one again adds an alternative: `.task("a").task("b")`
-/// means entries under either task. Identifiers are compared byte for byte.
+/// means entries under either task. Identifiers are compared byte for byte. What methods cannot say is said by [`and`](Self::and),
+/// [`or`](Self::or) and `!`.
 ///
 /// ```
 /// use koherent_core::ChangeKind;
@@ -53,11 +57,18 @@ pub struct HistoryFilter {
     organizations: Vec<Organization>,
     kinds: Vec<ChangeKind>,
     period: Period,
-    pub(super) fields: Vec<String>,
+    fields: Vec<String>,
     keys: Vec<RowKey>,
     transactions: Vec<Uuid>,
     reasons: Vec<String>,
-    within: Vec<HistoryScope>,
+    impersonators: Vec<Subject>,
+    labels: Vec<String>,
+    entries: Vec<i64>,
+    link_kinds: Vec<LinkKind>,
+    rows: Vec<(String, RowKey)>,
+    values: [Vec<(String, FieldValue)>; 2],
+    pub(super) logic: Vec<Logic>,
+    pub(super) within: Vec<HistoryScope>,
 }
 
 impl HistoryFilter {
@@ -103,6 +114,12 @@ impl HistoryFilter {
         self
     }
 
+    /// Made at that time or earlier. Of several, the earliest counts.
+    pub fn until(mut self, date: DateTime<Utc>) -> Self {
+        self.period.until(date);
+        self
+    }
+
     alternatives! {
         /// In which that field has another value than before. It is called as the database calls the column.
         field(String) -> fields;
@@ -119,6 +136,50 @@ impl HistoryFilter {
     alternatives! {
         /// Made for that reason, in these words.
         reason(String) -> reasons;
+        /// Made by somebody in another's place, whose `sub` this is.
+        impersonator(Subject) -> impersonators;
+        /// Of a table whose rows are called so: its [label](TrackedTable::label).
+        label(String) -> labels;
+        /// With that id in the history of its table.
+        entry(i64) -> entries;
+    }
+
+    /// Of a table that [`audited_link!`](crate::audited_link) declares, where that happened to the link.
+    pub fn link(mut self, kind: LinkKind) -> Self {
+        self.link_kinds.push(kind);
+        self
+    }
+
+    /// Of that row, or of a link that points at it.
+    pub fn row(mut self, table: &TrackedTable, key: impl Into<RowKey>) -> Self {
+        self.rows.push((table.name().to_owned(), key.into()));
+        self
+    }
+
+    /// In which that field had that value before, and has another one now. Null is no value. Text is compared byte for byte, JSON
+    /// as the database compares it: by value on PostgreSQL and MySQL, as text without blanks on SQLite and MariaDB.
+    ///
+    /// ```
+    /// # include!("../doctest_setup.rs");
+    /// # fn main() -> Result<(), koherent_diesel::Error> {
+    /// # let conn = &mut connection_with_liver();
+    /// use koherent_core::FieldValue;
+    /// use koherent_diesel::{HistoryFilter, history};
+    ///
+    /// let named_liver = HistoryFilter::new().value_after("name", FieldValue::from_json("liver".into()));
+    /// assert_eq!(history(samples::table).filter(named_liver).load(conn)?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn value_before(mut self, field: impl Into<String>, value: FieldValue) -> Self {
+        self.values[Side::Before as usize].push((field.into(), value));
+        self
+    }
+
+    /// In which that field has that value now, and had another one before. See [`value_before`](Self::value_before).
+    pub fn value_after(mut self, field: impl Into<String>, value: FieldValue) -> Self {
+        self.values[Side::After as usize].push((field.into(), value));
+        self
     }
 
     /// Only what that scope may see, whatever else is asked for.
@@ -133,17 +194,44 @@ impl HistoryFilter {
         self.kinds.is_empty() || self.kinds.contains(&ChangeKind::Delete)
     }
 
+    /// The fields that it names, with those of its values.
+    fn fields_named(&self) -> impl Iterator<Item = &String> {
+        let values = self.values.iter().flatten().map(|(field, _)| field);
+        self.fields.iter().chain(values)
+    }
+
     /// A field that none of these tables keeps.
     pub(super) fn unknown_field(&self, tables: &[&'static TrackedTable]) -> Option<String> {
         let is_known = |field: &str| tables.iter().any(|table| table.fields.contains(&field));
-        let mut fields = self.fields.iter();
-        fields.find(|field| !is_known(field)).cloned()
+        let unknown = self.fields_named().find(|field| !is_known(field)).cloned();
+        let mut inner = self.logic.iter().flat_map(Logic::filters);
+        unknown.or_else(|| inner.find_map(|filter| filter.unknown_field(tables)))
+    }
+
+    /// Whether changes of that field are meant, where changes are asked for one by one: all are, unless fields are named.
+    pub(super) fn means_field(&self, name: &str) -> bool {
+        let own = self.fields.is_empty() || self.fields.iter().any(|field| field == name);
+        let valued = |fields: &Vec<(String, FieldValue)>| {
+            fields.is_empty() || fields.iter().any(|(field, _)| field == name)
+        };
+        let all = |logic: &Logic| match logic {
+            Logic::All(all) => all.iter().all(|filter| filter.means_field(name)),
+            Logic::Any(_) | Logic::Not(_) => true,
+        };
+        own && self.values.iter().all(valued) && self.logic.iter().all(all)
     }
 
     /// Whether entries of that table can match.
     pub(super) fn may_match(&self, table: &TrackedTable) -> bool {
-        let known = |field: &String| table.fields.contains(&field.as_str());
-        self.fields.is_empty() || self.fields.iter().any(known)
+        let known = |field: &str| table.fields.contains(&field);
+        let any = |fields: &[(String, FieldValue)]| {
+            fields.is_empty() || fields.iter().any(|(field, _)| known(field))
+        };
+        (self.fields.is_empty() || self.fields.iter().any(|field| known(field)))
+            && self.values.iter().all(|fields| any(fields))
+            && (self.labels.is_empty() || self.labels.iter().any(|label| label == table.label()))
+            && (self.link_kinds.is_empty() || table.link_ends().is_some())
+            && self.logic.iter().all(|logic| logic.may_match(table))
     }
 
     /// Writes ` AND …` for what must hold of the entry `h`.
@@ -156,6 +244,12 @@ impl HistoryFilter {
             scope.push(sql, "history_organization");
         }
         push_texts(sql, "h", "history_reason", &self.reasons);
+        push_any(sql, &self.impersonators, |sql, impersonator| {
+            DB::push_is_context(sql, "impersonator", impersonator.as_str());
+        });
+        push_any(sql, &self.entries, |sql, id| {
+            sql.push("h.history_id = ").bind(Bind::Integer(*id));
+        });
         if !self.kinds.is_empty() {
             // They are three, and no user's: they stand in the text.
             let codes: Vec<_> = self.kinds.iter().map(|kind| kind.code()).collect();
@@ -172,14 +266,49 @@ impl HistoryFilter {
         push_any(sql, &self.keys, |sql, key| {
             push_key(sql, table, "h", &table.key_columns(), key.values());
         });
-        let fields = self.fields.iter();
-        let fields: Vec<_> = fields
-            .filter_map(|field| table.columns.iter().find(|column| column.name == field))
-            .collect();
-        push_any(sql, &fields, |sql, column| {
-            push_field_changed(sql, table, column);
-        });
+        self.push_of_table(sql, table);
+        self.push_fields(sql, table);
         self.push_task(sql);
+        for logic in &self.logic {
+            sql.push(" AND ");
+            logic.push(sql, table);
+        }
+    }
+
+    /// Writes what depends on the table alone, or on which of its rows it is.
+    fn push_of_table<DB: Engine>(&self, sql: &mut Script<DB>, table: &'static TrackedTable) {
+        let is_labelled = |label: &String| label == table.label();
+        if !self.labels.is_empty() && !self.labels.iter().any(is_labelled) {
+            sql.push(" AND 1 = 0");
+        }
+        push_any(sql, &self.link_kinds, |sql, kind| {
+            match table.link_ends() {
+                None => sql.push("1 = 0"),
+                Some(_) => sql.push("h.history_kind = '").push(kind.code()).push("'"),
+            };
+        });
+        push_any(sql, &self.rows, |sql, (name, key)| {
+            push_row(sql, table, name, key)
+        });
+    }
+
+    /// Writes which fields changed, and from what to what. Those that the table does not keep did not change.
+    fn push_fields<DB: Engine>(&self, sql: &mut Script<DB>, table: &'static TrackedTable) {
+        let column = |field: &str| table.columns.iter().find(|column| column.name == field);
+        push_any(sql, &self.fields, |sql, field| match column(field) {
+            Some(column) => push_field_changed(sql, table, column),
+            None => {
+                sql.push("1 = 0");
+            }
+        });
+        for (side, values) in [Side::Before, Side::After].into_iter().zip(&self.values) {
+            push_any(sql, values, |sql, (field, value)| match column(field) {
+                Some(column) => push_value(sql, table, column, side, value),
+                None => {
+                    sql.push("1 = 0");
+                }
+            });
+        }
     }
 
     /// Writes what must hold of the task.
@@ -204,6 +333,31 @@ impl HistoryFilter {
             sql.push(")");
         }
     }
+}
+
+/// Writes that an entry is of the row with that key in the table of that name, or of a link that points at it.
+fn push_row<DB: Engine>(
+    sql: &mut Script<DB>,
+    table: &'static TrackedTable,
+    name: &str,
+    key: &RowKey,
+) {
+    let mut conditions = Vec::new();
+    if table.name() == name {
+        conditions.push(table.key_columns());
+    }
+    for end in table.link_ends().into_iter().flatten() {
+        if end.table.name() == name {
+            let columns = table.columns.iter();
+            conditions.push(columns.filter(|column| column.name == end.column).collect());
+        }
+    }
+    sql.push("(1 = 0");
+    for columns in conditions {
+        sql.push(" OR ");
+        push_key(sql, table, "h", &columns, key.values());
+    }
+    sql.push(")");
 }
 
 /// The ids of a task and of those that it caused. It may have changed nothing itself, and so have no row: then those that
@@ -268,91 +422,4 @@ pub(super) fn push_texts<'t, DB, T>(
     push_any(sql, &texts, |sql, text| {
         DB::push_is_text(sql, alias, column, text.as_ref());
     });
-}
-
-/// Whose entries a reader may see.
-///
-/// It is a setting of the reader, not of a query: resolvers and handlers that read through a scoped reader cannot forget
-/// it.
-///
-/// A scope is about entries. Which rows somebody may see is the application's affair, with [`as_of`](crate::as_of) and
-/// [`deleted`](crate::deleted) as with any other query; and an entry that may be seen says the whole change, the value that
-/// stood there before included, whoever had written it. Rows of two organizations belong into two rows.
-///
-/// ```
-/// use koherent_diesel::HistoryScope;
-/// let scope = HistoryScope::organization("bio-lab");
-/// assert_ne!(scope, HistoryScope::All);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HistoryScope {
-    /// All entries.
-    All,
-    /// Entries and tasks of one organization.
-    Organization(Organization),
-    /// Entries and tasks of no organization.
-    NoOrganization,
-    /// None at all.
-    Nothing,
-}
-
-impl HistoryScope {
-    /// Entries and tasks of that organization.
-    pub fn organization(organization: impl Into<Organization>) -> Self {
-        Self::Organization(organization.into())
-    }
-
-    /// What somebody sees who acts for that organization, or for none: entries and tasks that are its own.
-    ///
-    /// ```
-    /// use koherent_core::{Attribution, Principal};
-    /// use koherent_diesel::HistoryScope;
-    ///
-    /// let ann = Attribution::of(Principal::new("https://login.example", "ann", "lab-ui").with_organization("bio-lab"));
-    /// assert_eq!(HistoryScope::own(&ann), HistoryScope::organization("bio-lab"));
-    /// ```
-    #[must_use]
-    pub fn own(attribution: &Attribution) -> Self {
-        match attribution.organization() {
-            Some(organization) => Self::Organization(organization.clone()),
-            None => Self::NoOrganization,
-        }
-    }
-
-    /// What both allow.
-    pub(crate) fn and(&self, other: Self) -> Self {
-        match (self, other) {
-            (Self::All, other) => other,
-            (own, Self::All) => own.clone(),
-            (own, other) if *own == other => other,
-            _ => Self::Nothing,
-        }
-    }
-
-    /// Writes ` AND …` for what it allows of `h`.
-    pub(super) fn push<DB: Engine>(&self, sql: &mut Script<DB>, column: &str) {
-        match self {
-            Self::All => {}
-            Self::Organization(organization) => push_texts(sql, "h", column, [organization]),
-            Self::NoOrganization => {
-                sql.push(" AND h.").push(column).push(" IS NULL");
-            }
-            Self::Nothing => {
-                sql.push(" AND 1 = 0");
-            }
-        }
-    }
-
-    /// Whether it shows an entry.
-    pub(crate) fn shows(&self, entry: Option<&HistoryEntry>) -> bool {
-        match self {
-            Self::All => true,
-            Self::Organization(own) => {
-                entry.is_some_and(|entry| entry.organization.as_ref() == Some(own))
-            }
-            Self::NoOrganization => entry.is_some_and(|entry| entry.organization.is_none()),
-            Self::Nothing => false,
-        }
-    }
 }

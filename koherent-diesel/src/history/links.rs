@@ -1,5 +1,7 @@
 //! Links: join tables whose rows say that two others belong together.
 
+use std::sync::LazyLock;
+
 use diesel::query_dsl::methods::FindDsl;
 use koherent_core::{ChangeKind, FieldValue, HistoryEntry, RowKey};
 
@@ -70,6 +72,70 @@ pub enum LinkKind {
     Update,
     /// The two were taken apart.
     Disassociate,
+}
+
+impl LinkKind {
+    /// What an entry's kind means for a link.
+    #[must_use]
+    pub const fn of(kind: ChangeKind) -> Self {
+        match kind {
+            ChangeKind::Create => Self::Associate,
+            ChangeKind::Update => Self::Update,
+            ChangeKind::Delete => Self::Disassociate,
+        }
+    }
+
+    /// `history_kind` of such an entry.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Associate => "+",
+            Self::Update => "~",
+            Self::Disassociate => "-",
+        }
+    }
+}
+
+/// A link, as [`audited_link!`](crate::audited_link) submits it.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "it is two functions")]
+pub struct SubmittedLink {
+    pub link: fn() -> &'static TrackedTable,
+    pub ends: fn() -> [LinkEnd; 2],
+}
+
+inventory::collect!(SubmittedLink);
+
+type Links = Vec<(&'static TrackedTable, [LinkEnd; 2])>;
+
+static LINKS: LazyLock<Links> = LazyLock::new(|| {
+    let links = inventory::iter::<SubmittedLink>.into_iter();
+    links.map(|link| ((link.link)(), (link.ends)())).collect()
+});
+
+impl TrackedTable {
+    /// The columns that point at other rows, and their tables, where [`audited_link!`](crate::audited_link) declares the table.
+    ///
+    /// ```
+    /// koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, } }
+    /// koherent_diesel::audited_table! { tags => tags_history (id) { id -> BigInt, } }
+    /// koherent_diesel::audited_table! {
+    ///     sample_tags => sample_tags_history (sample_id, tag_id) { sample_id -> BigInt, tag_id -> BigInt, }
+    /// }
+    /// koherent_diesel::audited_link!(sample_tags: sample_id => samples, tag_id => tags);
+    /// # fn main() {
+    /// use koherent_diesel::Audited;
+    ///
+    /// let [sample, tag] = sample_tags::table::tracked().link_ends().unwrap();
+    /// assert_eq!((sample.column(), tag.table().name()), ("sample_id", "tags"));
+    /// assert!(tags::table::tracked().link_ends().is_none());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn link_ends(&self) -> Option<[LinkEnd; 2]> {
+        let mut links = LINKS.iter();
+        let link = links.find(|(link, _)| link.name == self.name && link.history == self.history);
+        link.map(|(_, ends)| *ends)
+    }
 }
 
 /// A row that a link points at.
@@ -202,6 +268,27 @@ impl LinkQuery {
         })
     }
 
+    /// How many entries match, whatever part of them is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`HistoryQuery::load`].
+    pub fn count<C: Driver>(self, connection: &mut C) -> C::Reply<'_, Result<u64, Error>> {
+        self.query.count(connection)
+    }
+
+    /// How many entries match of each row that was asked for, in that order.
+    ///
+    /// # Errors
+    ///
+    /// As [`HistoryQuery::load`].
+    pub fn count_each<C: Driver>(
+        self,
+        connection: &mut C,
+    ) -> C::Reply<'_, Result<Vec<u64>, Error>> {
+        self.query.count_each(connection)
+    }
+
     /// Loads those of each row that was asked for, in that order, in as many statements as [`HistoryQuery::load`].
     ///
     /// # Errors
@@ -229,11 +316,7 @@ impl LinkEntry {
             at.and_then(|at| values[at].clone())
         };
         Self {
-            kind: match entry.kind {
-                ChangeKind::Create => LinkKind::Associate,
-                ChangeKind::Update => LinkKind::Update,
-                ChangeKind::Delete => LinkKind::Disassociate,
-            },
+            kind: LinkKind::of(entry.kind),
             ends: ends.map(|end| LinkedRow {
                 table: end.table.name(),
                 key: value(end.column),

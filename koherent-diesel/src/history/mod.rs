@@ -14,21 +14,32 @@
 //! together from what its clients say. `select.rs` writes it as SQL, `read.rs` makes entries of the rows.
 
 mod blame;
+mod change_cursor;
 mod changes;
+mod count;
+mod date;
 mod filter;
 mod links;
+mod logic;
 mod page;
 mod past;
 mod period;
 mod predicate;
 mod query;
 pub(crate) mod read;
+mod rows;
+mod scope;
 pub(crate) mod select;
 mod tasks;
+mod values;
 
 pub use blame::{Blame, BlameQuery, blame};
+pub use change_cursor::ChangeCursor;
 pub use changes::{ChangeColumn, ResourceChange, ResourceChangeQuery, resource_changes};
-pub use filter::{HistoryFilter, HistoryScope};
+pub use date::{InvalidDate, read_date};
+pub use filter::HistoryFilter;
+#[doc(hidden)]
+pub use links::SubmittedLink;
 pub use links::{
     AuditedLink, LinkEnd, LinkEntry, LinkKind, LinkQuery, LinkedRow, LinksTo, links_of,
     links_of_each,
@@ -42,6 +53,8 @@ pub use predicate::{Changed, changed};
 ))]
 pub(crate) use query::history_of;
 pub use query::{HistoryQuery, entries_of, entries_of_each, feed, history};
+pub use rows::RowFilter;
+pub use scope::HistoryScope;
 #[cfg(any(feature = "deadpool", feature = "bb8"))]
 pub(crate) use select::is_same_key;
 pub use tasks::{TaskFilter, TaskQuery, tasks};

@@ -151,12 +151,12 @@ impl FromStr for TaskCursor {
     }
 }
 
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
 /// A moment in microseconds. What no entry can have, no cursor has.
-fn date(micros: &str) -> Option<DateTime<Utc>> {
+pub(super) fn date(micros: &str) -> Option<DateTime<Utc>> {
     let date = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
     (FIRST_DATE..=LAST_DATE).contains(&date).then_some(date)
 }

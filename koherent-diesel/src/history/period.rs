@@ -1,6 +1,6 @@
 //! Between which times.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::engine::Engine;
 use crate::script::Script;
@@ -20,6 +20,12 @@ impl Period {
 
     pub(super) fn before(&mut self, date: DateTime<Utc>) {
         self.before = Some(self.before.map_or(date, |before| before.min(date)));
+    }
+
+    /// Up to that time, with it. Dates are kept and compared to the microsecond.
+    pub(super) fn until(&mut self, date: DateTime<Utc>) {
+        let micro = TimeDelta::microseconds(1);
+        self.before(date.checked_add_signed(micro).unwrap_or(date));
     }
 
     /// Writes ` AND …` for a column of dates of `h`.

@@ -12,15 +12,15 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::Bool;
 use diesel::{QueryResult, Table};
 
-use super::filter::HistoryFilter;
+use super::rows::RowFilter;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::prepared::{Kind, is_kept};
 use crate::script::Script;
-use crate::sql::Write as _;
 use crate::table::{Audited, TrackedTable};
 
-/// Rows that have an entry in their history which matches: a condition for any query over the table.
+/// Rows that have an entry in their history which matches, or that a [`RowFilter`] means: a condition for any query over the
+/// table.
 ///
 /// ```
 /// # include!("../doctest_setup.rs");
@@ -39,9 +39,9 @@ use crate::table::{Audited, TrackedTable};
 ///
 /// Rows that are gone are in no query; [`deleted`](crate::deleted) reads them. Of a filter by task, PostgreSQL and SQLite
 /// read the index alone.
-pub fn changed<T: Audited>(_: T, filter: HistoryFilter) -> Changed<T> {
+pub fn changed<T: Audited>(_: T, filter: impl Into<RowFilter>) -> Changed<T> {
     Changed {
-        filter,
+        filter: filter.into(),
         written: Written::default(),
         table: PhantomData,
     }
@@ -51,7 +51,7 @@ pub fn changed<T: Audited>(_: T, filter: HistoryFilter) -> Changed<T> {
 #[derive(Debug)]
 #[must_use = "it is a condition of a query"]
 pub struct Changed<T> {
-    filter: HistoryFilter,
+    filter: RowFilter,
     written: Written,
     table: PhantomData<fn() -> T>,
 }
@@ -78,29 +78,14 @@ impl<DB: Engine, T: Audited> QueryFragment<DB> for Changed<T> {
     }
 }
 
-fn write<DB: Engine>(
-    table: &'static TrackedTable,
-    filter: &HistoryFilter,
-) -> QueryResult<Script<DB>> {
-    if let Some(field) = filter.unknown_field(&[table]) {
+fn write<DB: Engine>(table: &'static TrackedTable, filter: &RowFilter) -> QueryResult<Script<DB>> {
+    if let Some(field) = filter.unknown_field(table) {
         return Err(DieselError::QueryBuilderError(Box::new(
             Error::UnknownField { field },
         )));
     }
     let mut sql = Script::new();
-    let columns = table.key_columns();
-    sql.push(if columns.len() > 1 { "(" } else { "" });
-    for (at, column) in columns.iter().enumerate() {
-        sql.push(if at > 0 { ", " } else { "" });
-        sql.table(table.name).push(".").identifier(column.name);
-    }
-    sql.push(if columns.len() > 1 { ")" } else { "" });
-    sql.push(" IN (SELECT ");
-    sql.identifiers("h.", table.key_in_history());
-    sql.push(" FROM ").table(table.history);
-    sql.push(" AS h WHERE 1 = 1");
     filter.push(&mut sql, table);
-    sql.push(")");
     Ok(sql)
 }
 

@@ -6,11 +6,12 @@ use koherent_core::{HistoryEntry, RowKey};
 use super::filter::HistoryFilter;
 use super::page::{Cursor, HistoryOrder, Page, pages};
 use super::read::{Entries, Found};
-use super::select::{GroupBy, Groups, Select};
+use super::select::{GroupBy, GroupPart, Groups, Select};
 use crate::driver::Driver;
 use crate::driver::sealed::Ours;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::script::Script;
 use crate::table::{Audited, TrackedTable};
 
 /// The entries of the row with that key, newest first, each with what it changed and the task it was made under.
@@ -298,10 +299,6 @@ impl HistoryQuery {
 
     /// One statement per table in which there can be something.
     fn work<DB: Engine>(&self) -> Result<DB::Work, Error> {
-        let mut filters = self.filters.iter();
-        if let Some(field) = filters.find_map(|filter| filter.unknown_field(&self.tables)) {
-            return Err(Error::UnknownField { field });
-        }
         if let Some(after) = &self.page.after
             && self.is_of_rows()
             && self.tables.iter().any(|table| table.name() != after.table)
@@ -315,29 +312,42 @@ impl HistoryQuery {
             page.limit = page.limit.map(|limit| limit.saturating_add(page.offset));
             page.offset = 0;
         }
+        let statements = self.statements::<DB>(|table, groups, at| {
+            let select = Select {
+                table,
+                groups,
+                filters: &self.filters,
+                page: &page,
+            };
+            select.write::<DB>(at)
+        });
+        statements.map(DB::reads)
+    }
+
+    /// A statement per table in which there can be something, or several, where one does not take all groups.
+    pub(super) fn statements<DB: Engine>(
+        &self,
+        write: impl Fn(&'static TrackedTable, Option<GroupPart<'_>>, usize) -> Script<DB>,
+    ) -> Result<Vec<(Script<DB>, &'static str)>, Error> {
+        let mut filters = self.filters.iter();
+        if let Some(field) = filters.find_map(|filter| filter.unknown_field(&self.tables)) {
+            return Err(Error::UnknownField { field });
+        }
         let mut statements = Vec::new();
         for (at, &table) in self.tables.iter().enumerate() {
             if !self.filters.iter().all(|filter| filter.may_match(table)) {
                 continue;
             }
-            let write = |groups| {
-                let select = Select {
-                    table,
-                    groups,
-                    filters: &self.filters,
-                    page: &page,
-                };
-                select.write::<DB>(at)
-            };
             match &self.groups {
-                None => statements.push((write(None), table.name())),
+                None => statements.push((write(table, None, at), table.name())),
                 Some(groups) => {
-                    let parts = groups.parts::<DB>(|one| write(Some(one)).values());
-                    statements.extend(parts.map(|part| (write(Some(part)), table.name())));
+                    let parts = groups.parts::<DB>(|one| write(table, Some(one), at).values());
+                    let statement = |part| (write(table, Some(part), at), table.name());
+                    statements.extend(parts.map(statement));
                 }
             }
         }
-        Ok(DB::reads(statements))
+        Ok(statements)
     }
 
     fn is_of_rows(&self) -> bool {

@@ -77,7 +77,7 @@ const MOST_VALUES: usize = 30_000;
 /// Groups that are asked for in one statement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GroupPart<'g> {
-    by: GroupBy,
+    pub(super) by: GroupBy,
     values: &'g [RowKey],
     /// The number of the first.
     first: usize,
@@ -131,28 +131,13 @@ impl Select<'_> {
             self.push_entries(sql, |_| {});
             return;
         };
-        let columns = self.group_columns(groups.by);
+        let columns = group_columns(self.table, groups.by);
         push_groups(sql, self.table.history, &columns, groups, |sql, matches| {
             self.push_entries(sql, |sql| {
                 sql.push(" AND ");
                 matches(sql);
             });
         });
-    }
-
-    fn group_columns(&self, by: GroupBy) -> Vec<GroupColumn> {
-        match by {
-            GroupBy::Key => {
-                let columns = self.table.key_columns().into_iter();
-                columns.map(GroupColumn::of).collect()
-            }
-            GroupBy::Column(name) => {
-                let mut columns = self.table.columns.iter();
-                let column = columns.find(|column| column.name == name);
-                column.map(GroupColumn::of).into_iter().collect()
-            }
-            GroupBy::Task => vec![GroupColumn::text("history_task")],
-        }
     }
 
     /// Writes `h.history_id, … FROM … WHERE … ORDER BY … LIMIT …`.
@@ -226,6 +211,22 @@ impl Select<'_> {
         sql.push(" AND h.history_date ").push(beyond);
         sql.push(if same_moment { "= " } else { " " })
             .date(after.date);
+    }
+}
+
+/// The columns that tell such groups.
+pub(super) fn group_columns(table: &'static TrackedTable, by: GroupBy) -> Vec<GroupColumn> {
+    match by {
+        GroupBy::Key => {
+            let columns = table.key_columns().into_iter();
+            columns.map(GroupColumn::of).collect()
+        }
+        GroupBy::Column(name) => {
+            let mut columns = table.columns.iter();
+            let column = columns.find(|column| column.name == name);
+            column.map(GroupColumn::of).into_iter().collect()
+        }
+        GroupBy::Task => vec![GroupColumn::text("history_task")],
     }
 }
 
@@ -383,7 +384,7 @@ pub(crate) fn is_same_key(table: &'static TrackedTable, one: &RowKey, other: &Ro
 }
 
 /// A value of a key as it is bound; `None` where no row can have it.
-fn bind_of<DB: Engine>(value: &FieldValue, kind: ValueKind) -> Option<Bind> {
+pub(super) fn bind_of<DB: Engine>(value: &FieldValue, kind: ValueKind) -> Option<Bind> {
     let bind = canonical(value, kind)?;
     let is_too_large = kind == ValueKind::Integer && matches!(bind, Bind::Text(_));
     (DB::UNSIGNED || !is_too_large).then_some(bind)
@@ -459,7 +460,7 @@ pub(super) fn push_before<DB: Engine>(sql: &mut Script<DB>, table: &'static Trac
     sql.push(" END");
 }
 
-fn push_entry_before<DB: Engine>(sql: &mut Script<DB>, table: &'static TrackedTable) {
+pub(super) fn push_entry_before<DB: Engine>(sql: &mut Script<DB>, table: &'static TrackedTable) {
     sql.push("(SELECT max(q.history_id) FROM ")
         .table(table.history);
     sql.push(" AS q WHERE ");

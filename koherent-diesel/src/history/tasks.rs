@@ -4,10 +4,12 @@ use chrono::{DateTime, Utc};
 use diesel::row::Row;
 use koherent_core::{ClientId, Issuer, Organization, Subject, TaskId, TaskRecord};
 
-use super::filter::{HistoryScope, alternatives, push_any, push_texts, push_tree};
+use super::count::{Counts, write_count};
+use super::filter::{alternatives, push_any, push_texts, push_tree};
 use super::page::{HistoryOrder, Page, TaskCursor, pages};
 use super::period::Period;
 use super::read::task_record;
+use super::scope::HistoryScope;
 use super::select::{GroupBy, GroupColumn, GroupPart, Groups, push_groups, push_limit};
 use crate::catalog::TASK_TABLE;
 use crate::driver::Driver;
@@ -137,6 +139,9 @@ impl TaskFilter {
     }
 }
 
+/// The column that tells the children of one task from those of another.
+const PARENT: GroupColumn = GroupColumn::text("parent_task_id");
+
 /// What is asked of the tasks: which, how many, in which order. [`tasks()`] makes one.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read until it is loaded"]
@@ -218,6 +223,71 @@ impl TaskQuery {
         self.run(connection, move |found| Groups::lists(count, found))
     }
 
+    /// How many tasks there are, whatever part of them is asked for: limit, offset and cursor do not count.
+    ///
+    /// ```
+    /// # include!("../doctest_setup.rs");
+    /// # fn main() -> Result<(), koherent_diesel::Error> {
+    /// # let conn = &mut connection();
+    /// assert_eq!(koherent_diesel::tasks().count(conn)?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn count<C: Driver>(self, connection: &mut C) -> C::Reply<'_, Result<u64, Error>> {
+        self.counted(connection, |counts| counts.into_iter().sum())
+    }
+
+    /// How many tasks each parent caused that was asked for, in that order. See [`count`](Self::count).
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn count_each<C: Driver>(
+        self,
+        connection: &mut C,
+    ) -> C::Reply<'_, Result<Vec<u64>, Error>> {
+        self.counted(connection, |counts| counts)
+    }
+
+    fn counted<C, R>(
+        self,
+        connection: &mut C,
+        finish: impl FnOnce(Vec<u64>) -> R + Send + 'static,
+    ) -> C::Reply<'_, Result<R, Error>>
+    where
+        C: Driver,
+        R: Send + 'static,
+    {
+        let statements = self.statements(|groups| {
+            write_count(TASK_TABLE, &[PARENT], groups, |sql| {
+                for filter in &self.filters {
+                    filter.push(sql);
+                }
+            })
+        });
+        let counts = Counts::new(Groups::count(self.groups.as_ref()), finish);
+        connection.run(Ok(C::Backend::reads(statements)), counts, Ours)
+    }
+
+    /// A statement, or several, where one does not take all parents.
+    fn statements<DB: Engine>(
+        &self,
+        write: impl Fn(Option<GroupPart<'_>>) -> Script<DB>,
+    ) -> Vec<(Script<DB>, &'static str)> {
+        let statement = |part| (write(part), TASK_TABLE.table);
+        match &self.groups {
+            None => vec![statement(None)],
+            Some(groups) => {
+                let parts = groups.parts::<DB>(|one| write(Some(one)).values());
+                parts.map(|part| statement(Some(part))).collect()
+            }
+        }
+    }
+
     fn run<C, R>(
         self,
         connection: &mut C,
@@ -227,15 +297,7 @@ impl TaskQuery {
         C: Driver,
         R: Send + 'static,
     {
-        let statement = |part| (self.write(part), TASK_TABLE.table);
-        let statements = match &self.groups {
-            None => vec![statement(None)],
-            Some(groups) => {
-                let one = |one| self.write::<C::Backend>(Some(one)).values();
-                let parts = groups.parts::<C::Backend>(one);
-                parts.map(|part| statement(Some(part))).collect()
-            }
-        };
+        let statements = self.statements::<C::Backend>(|groups| self.write(groups));
         let work = C::Backend::reads(statements);
         let found = Vec::new();
         connection.run(Ok(work), Tasks { found, finish }, Ours)
@@ -256,8 +318,7 @@ impl TaskQuery {
                 self.push_page(sql_, &|_| {});
             }
             Some(groups) => {
-                let columns = [GroupColumn::text("parent_task_id")];
-                push_groups(sql_, TASK_TABLE, &columns, groups, |sql, matches| {
+                push_groups(sql_, TASK_TABLE, &[PARENT], groups, |sql, matches| {
                     self.push_page(sql, &|sql| {
                         sql.push(" AND ");
                         matches(sql);

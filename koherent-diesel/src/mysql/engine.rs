@@ -23,7 +23,7 @@ use crate::history::read;
 use crate::positional::Positional;
 use crate::script::{Bind, Script, bind_any};
 use crate::sql::Write as _;
-use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
 impl sealed::Sealed for Mysql {}
@@ -65,6 +65,7 @@ impl Engine for Mysql {
     const DATE_FORMAT: &'static str = "%Y-%m-%d %H:%M:%S%.6f";
     const NOW: &'static str = "UTC_TIMESTAMP(6)";
     const CLOSE_SCOPE: &'static str =
+    const COUNT: &'static str = "CAST(count(*) AS CHAR)";
         "SET @koherent_attribution = NULL, @koherent_operation = NULL";
     const CLOSE_LOST_SCOPE: &'static str = Self::CLOSE_SCOPE;
     type Part = Sql;
@@ -128,6 +129,29 @@ impl Engine for Mysql {
 
     fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
         sql.push("NOT (BINARY h.").identifier(column.history_name);
+    fn push_is_value(
+        sql: &mut Script<Self>,
+        _: Name,
+        alias: &str,
+        column: &TrackedColumn,
+        value: Bind,
+    ) {
+        // Text is compared byte for byte: without its collation, and with the blanks at its end.
+        let (before, after) = match column.kind {
+            ValueKind::Json => ("JSON_EXTRACT(", ", '$')"),
+            ValueKind::Text => ("BINARY ", ""),
+            _ => ("", ""),
+        };
+        sql.push(before).push(alias).push(".");
+        sql.identifier(column.history_name).push(after).push(" = ");
+        sql.push(before).bind(value).push(after);
+    }
+
+    fn push_is_context(sql: &mut Script<Self>, name: &'static str, text: &str) {
+        sql.push("BINARY JSON_UNQUOTE(JSON_EXTRACT(h.history_context, '$.");
+        sql.push(name).push("')) = BINARY ").text(text);
+    }
+
         sql.push(" <=> BINARY b.")
             .identifier(column.history_name)
             .push(")");

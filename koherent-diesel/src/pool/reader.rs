@@ -162,6 +162,49 @@ impl HistoryReader {
             .await
     }
 
+    /// See [`HistoryQuery::count`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::Pool`] where no connection can be had.
+    pub async fn count(&self, query: HistoryQuery) -> Result<u64, Error> {
+        let query = self.scoped(query);
+        self.ask(|source, begun| source.count(query, begun)).await
+    }
+
+    /// See [`HistoryQuery::count_each`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::Pool`] where no connection can be had.
+    pub async fn count_each(&self, query: HistoryQuery) -> Result<Vec<u64>, Error> {
+        let query = self.scoped(query);
+        self.ask(|source, begun| source.count_each(query, begun))
+            .await
+    }
+
+    /// See [`TaskQuery::count`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::Pool`] where no connection can be had.
+    pub async fn count_tasks(&self, query: TaskQuery) -> Result<u64, Error> {
+        let query = self.scoped_tasks(query);
+        self.ask(|source, begun| source.count_tasks(query, begun))
+            .await
+    }
+
+    /// See [`TaskQuery::count_each`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::Pool`] where no connection can be had.
+    pub async fn count_tasks_of_each(&self, query: TaskQuery) -> Result<Vec<u64>, Error> {
+        let query = self.scoped_tasks(query);
+        self.ask(|source, begun| source.count_tasks_of_each(query, begun))
+            .await
+    }
+
     /// See [`TaskQuery::load`].
     ///
     /// # Errors
@@ -207,6 +250,17 @@ impl HistoryReader {
             .await
     }
 
+    /// See [`ResourceChangeQuery::count`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::Pool`] where no connection can be had.
+    pub async fn count_changes(&self, query: ResourceChangeQuery) -> Result<u64, Error> {
+        let query = query.filter(HistoryFilter::new().within(&self.scope));
+        self.ask(|source, begun| source.count_changes(query, begun))
+            .await
+    }
+
     /// See [`LinkQuery::load`].
     ///
     /// # Errors
@@ -215,6 +269,17 @@ impl HistoryReader {
     pub async fn links(&self, query: LinkQuery) -> Result<Vec<LinkEntry>, Error> {
         let query = query.filter(HistoryFilter::new().within(&self.scope));
         self.ask(|source, begun| source.links(query, begun)).await
+    }
+
+    /// See [`LinkQuery::count_each`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::Pool`] where no connection can be had.
+    pub async fn count_links_of_each(&self, query: LinkQuery) -> Result<Vec<u64>, Error> {
+        let query = query.filter(HistoryFilter::new().within(&self.scope));
+        self.ask(|source, begun| source.count_links_of_each(query, begun))
+            .await
     }
 
     /// See [`LinkQuery::load_each`].
@@ -289,4 +354,10 @@ questions! {
     resource_changes(ResourceChangeQuery) -> Vec<ResourceChange> = load;
     links(LinkQuery) -> Vec<LinkEntry> = load;
     links_of_each(LinkQuery) -> Vec<Vec<LinkEntry>> = load_each;
+    count(HistoryQuery) -> u64 = count;
+    count_changes(ResourceChangeQuery) -> u64 = count;
+    count_each(HistoryQuery) -> Vec<u64> = count_each;
+    count_tasks(TaskQuery) -> u64 = count;
+    count_tasks_of_each(TaskQuery) -> Vec<u64> = count_each;
+    count_links_of_each(LinkQuery) -> Vec<u64> = count_each;
 }

@@ -37,6 +37,7 @@ impl Engine for Pg {
     const UUID: (&'static str, &'static str) = ("CAST(", " AS uuid)");
     type Part = Part;
     type Work = Work;
+    const COUNT: &'static str = "count(*)::text";
     /// Everything is read as text.
     type Cell = Option<String>;
 
@@ -139,6 +140,32 @@ impl Engine for Pg {
 
     fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
         Self::push_kept(sql, "h", column);
+    fn push_is_value(
+        sql: &mut Script<Self>,
+        history: Name,
+        alias: &str,
+        column: &TrackedColumn,
+        value: Bind,
+    ) {
+        let (name, kind) = (column.history_name, column.kind);
+        if kind != ValueKind::Json {
+            sql.push(alias).push(".").identifier(name).push(" = ");
+            return Self::push_given(sql, history, name, kind, Given::Value(value));
+        }
+        sql.push("CAST(").push(alias).push(".").identifier(name);
+        sql.push(" AS jsonb) = CAST(").text(Self::bind_text(value));
+        sql.push(" AS jsonb)");
+    }
+
+    fn push_is_context(sql: &mut Script<Self>, name: &'static str, text: &str) {
+        if text.contains('\0') {
+            sql.push("1 = 0");
+            return;
+        }
+        sql.push("h.history_context ->> '").push(name).push("' = ");
+        sql.text(text);
+    }
+
         sql.push(" IS DISTINCT FROM ");
         Self::push_kept(sql, "b", column);
     }

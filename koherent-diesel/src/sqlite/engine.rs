@@ -24,7 +24,7 @@ use crate::guard::{Guard, Policy};
 use crate::positional::Positional;
 use crate::script::{Bind, Script, bind_any};
 use crate::sql::Write as _;
-use crate::table::{TrackedColumn, TrackedTable, ValueKind};
+use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
 use crate::transaction::Options;
 
 type Collector<'a> = <Sqlite as Backend>::BindCollector<'a>;
@@ -132,6 +132,25 @@ impl Engine for Sqlite {
     fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
         Self::push_kept(sql, "h", column);
         sql.push(" IS NOT ");
+    fn push_is_value(
+        sql: &mut Script<Self>,
+        _: Name,
+        alias: &str,
+        column: &TrackedColumn,
+        value: Bind,
+    ) {
+        let is_json = column.kind == ValueKind::Json;
+        let (before, after) = if is_json { ("json(", ")") } else { ("", "") };
+        sql.push(before).push(alias).push(".");
+        sql.identifier(column.history_name).push(after).push(" = ");
+        sql.push(before).bind(value).push(after);
+    }
+
+    fn push_is_context(sql: &mut Script<Self>, name: &'static str, text: &str) {
+        sql.push("json_extract(h.history_context, '$.").push(name);
+        sql.push("') = ").text(text);
+    }
+
         Self::push_kept(sql, "b", column);
     }
 

@@ -17,7 +17,7 @@ use crate::tables::*;
 
 /// One thing that a filter says.
 #[derive(Debug, Clone)]
-enum Says {
+pub(super) enum Says {
     Task(&'static str),
     Tree(&'static str),
     Root(&'static str),
@@ -151,7 +151,7 @@ impl Says {
 }
 
 /// Whether an entry matches all that is said, with alternatives for what is said twice.
-fn matches(says: &[Says], entry: &HistoryEntry) -> bool {
+pub(super) fn matches(says: &[Says], entry: &HistoryEntry) -> bool {
     says.iter().all(|one| match one.about() {
         None => one.matches(entry),
         about => says
@@ -160,7 +160,7 @@ fn matches(says: &[Says], entry: &HistoryEntry) -> bool {
     })
 }
 
-fn random_filter(
+pub(super) fn random_filter(
     random: &mut fastrand::Rng,
     entries: &[HistoryEntry],
 ) -> (Vec<Says>, HistoryFilter) {

@@ -3,6 +3,8 @@
 mod extremes;
 mod fields;
 mod filters;
+mod logic;
+mod pages;
 mod past;
 mod values;
 
