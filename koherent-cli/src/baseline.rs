@@ -10,13 +10,18 @@ use crate::database::{Database, Engine};
 use crate::failure::{Failure, Result};
 use crate::output::{Output, progress};
 use crate::prune::Operation;
-use crate::registry::{audited_one, live};
+use crate::registry::{Audited, audited, live};
+use crate::stamps::{STAMP_COLUMNS, Stamps};
 use crate::value::exact_literal;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The table.
-    table: String,
+    /// The tables.
+    #[arg(required_unless_present = "all")]
+    tables: Vec<String>,
+    /// All tables under audit.
+    #[arg(long, conflicts_with = "tables")]
+    all: bool,
     /// Who asks for it: what its entries have as their user. By default nobody, and they say `koherent baseline`.
     #[arg(long)]
     user: Option<String>,
@@ -38,10 +43,32 @@ pub(crate) fn run(
     database: &mut Database,
     arguments: &Arguments,
     output: &mut Output,
+) -> Result<bool> {
+    let tables = audited(database, &arguments.tables)?;
+    let mut is_whole = true;
+    for table in &tables {
+        match baseline(database, arguments, table, output) {
+            Ok(()) => {}
+            // What is wrong with one keeps no other from its first entries.
+            Err(failure) if arguments.all => {
+                crate::report(&failure);
+                is_whole = false;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(is_whole)
+}
+
+/// Writes the first entries of a table.
+fn baseline(
+    database: &mut Database,
+    arguments: &Arguments,
+    table: &Audited,
+    output: &mut Output,
 ) -> Result<()> {
     let engine = database.engine();
-    let table = audited_one(database, &arguments.table)?;
-    let there = live(database, &table)?;
+    let there = live(database, table)?;
     let (base, history) = (table.quoted(engine), table.quoted_history(engine));
     let same: Vec<_> = table
         .keys()
@@ -98,28 +125,13 @@ pub(crate) fn run(
         .iter()
         .map(|(name, _)| format!("t.{}", engine.quote(name)))
         .collect();
-    let context = serde_json::json!({"system": "koherent baseline"}).to_string();
-    let stamps = format!(
-        "'+', {}, {}, NULL, NULL, NULL, {}, {}, {}",
-        engine.now(),
-        engine.literal_or_null(arguments.user.as_deref()),
-        engine.literal(&transaction),
-        engine.literal(&arguments.reason),
-        engine.literal(&context),
-    );
-    let stamps = match engine {
-        // In a select, a literal is text until it is told otherwise.
-        Engine::Postgres => stamps
-            .replace(
-                &engine.literal(&transaction),
-                &format!("{}::uuid", engine.literal(&transaction)),
-            )
-            .replace(
-                &engine.literal(&context),
-                &format!("{}::json", engine.literal(&context)),
-            ),
-        _ => stamps,
+    let stamps = Stamps {
+        user: arguments.user.as_deref(),
+        transaction: &transaction,
+        reason: &arguments.reason,
+        context: serde_json::json!({"system": "koherent baseline"}),
     };
+    let stamps = stamps.values(engine, "'+'");
     let name = table.full_name();
     let operation = Operation {
         operation: "baseline",
@@ -161,8 +173,7 @@ pub(crate) fn run(
                 )));
             }
             let insert = format!(
-                "INSERT INTO {history} ({}, history_kind, history_date, history_user, history_client, history_organization, \
-                 history_task, history_transaction, history_reason, history_context) SELECT {}, {stamps} FROM {base} AS t \
+                "INSERT INTO {history} ({}, {STAMP_COLUMNS}) SELECT {}, {stamps} FROM {base} AS t \
                  WHERE {behind} AND {} AND {has_none} ORDER BY {of_row}",
                 columns.join(", "),
                 values.join(", "),

@@ -3,10 +3,12 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::database::{Database, Engine};
+use crate::database::{Database, Engine, describe};
 use crate::failure::Result;
+use crate::migration::null_keys;
 use crate::output::{Format, Output};
-use crate::registry::{Audited, audited, live, registered};
+use crate::own::orphans;
+use crate::registry::{Audited, audited, live, registered, successor};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -37,6 +39,8 @@ pub(crate) fn run(
                 continue;
             }
         };
+        differences
+            .extend(null_keys(database, &there)?.map(|difference| (name.clone(), difference)));
         let tracked = table.tracked(&there);
         match database.check(vec![tracked]) {
             Ok(found) => differences.extend(
@@ -58,6 +62,17 @@ pub(crate) fn run(
         }
     }
     differences.extend(left_armed(database, &tables)?);
+    for orphan in orphans(database)? {
+        let difference = format!(
+            "the {} `{}` runs with the rights of `{}`, a user who does not exist here: `koherent setup` creates it anew",
+            orphan.kind, orphan.name, orphan.definer
+        );
+        let table = match orphan.table.as_str() {
+            "" => orphan.name,
+            table => table.to_owned(),
+        };
+        differences.push((table, difference));
+    }
     // Tables have `koherent_task` in common.
     let mut seen = Vec::new();
     differences.retain(|(_, difference)| {
@@ -110,12 +125,20 @@ fn unregistered(database: &mut Database) -> Result<Vec<(String, String)>> {
         _ => database.rows(&[value.to_owned()], rest)?,
     };
     let tables = rows.into_iter().flatten().flatten();
-    let unknown = tables.filter(|name| !known.iter().any(|table| table.table == *name));
+    // A table that was renamed stands under the guard of its old name, and is told of there.
+    let mut renamed = Vec::new();
+    for table in &known {
+        if describe(database, &table.full_name())?.is_none() {
+            renamed.extend(successor(database, table)?);
+        }
+    }
+    let unknown = tables
+        .filter(|name| !known.iter().any(|table| table.table == *name) && !renamed.contains(name));
     Ok(unknown
         .map(|name| {
             let difference = format!(
-                "the table `{name}` has a guard, but `koherent_table` does not say so: somebody took its row away. Run what `guard_ddl` \
-                 writes, or the migration that put it under audit, anew"
+                "the table `{name}` has a guard, but `koherent_table` does not say so: somebody took its row away. What `unguard_ddl` \
+                 and then `guard_ddl` write registers it anew"
             );
             (name, difference)
         })
@@ -129,7 +152,7 @@ fn left_armed(database: &mut Database, tables: &[Audited]) -> Result<Vec<(String
     }
     let there = database.number("count(*)", "FROM koherent_session")?;
     if there != 1 {
-        let difference = "`koherent_session` has lost its row, so no guard can be armed: INSERT INTO koherent_session (id) VALUES (1)";
+        let difference = "`koherent_session` has lost its row, so no guard can be armed: `koherent setup` writes it anew";
         return Ok(vec![("koherent_session".to_owned(), difference.to_owned())]);
     }
     let left = database.number(

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::database::{Database, Engine, Row, Table, describe};
 use crate::failure::{Failure, Result};
 use crate::registry::Audited;
-use crate::value::value;
+use crate::value::{is_same, value};
 
 /// An entry, as text.
 #[derive(Debug)]
@@ -181,6 +181,13 @@ impl Reading {
         })
     }
 
+    /// The type of a kept column in the history.
+    fn declared(&self, field: &str) -> &str {
+        let kept = self.table.kept.iter().find(|(name, _)| name == field);
+        let column = kept.and_then(|(_, there)| self.history.column(there));
+        column.map_or("", |column| &column.declared)
+    }
+
     fn entry(&self, row: Row) -> Entry {
         let mut values = row.into_iter();
         let mut next = || values.next().flatten();
@@ -214,7 +221,11 @@ impl Reading {
                 "-" => (now.clone(), None),
                 _ => (was, now.clone()),
             };
-            (old != new).then(|| (field.clone(), old, new))
+            let is_same_value = match (&old, &new) {
+                (Some(old), Some(new)) => is_same(self.declared(field), old, new),
+                (old, new) => old == new,
+            };
+            (!is_same_value).then(|| (field.clone(), old, new))
         });
         Entry {
             table: self.table.full_name(),
@@ -238,13 +249,10 @@ impl Reading {
 
 /// The history of a table, as the database has it.
 pub(crate) fn history_table(database: &mut Database, table: &Audited) -> Result<Table> {
-    let name = match &table.history_schema {
-        Some(schema) => format!("{schema}.{}", table.history),
-        None => table.history.clone(),
-    };
+    let name = table.full_history_name();
     describe(database, &name)?.ok_or_else(|| {
         Failure::new(format!(
-            "the history table `{name}` does not exist: run the migration that creates it"
+            "the history table `{name}` does not exist: give it its name back if it was renamed, restore it from a backup if it is lost"
         ))
     })
 }

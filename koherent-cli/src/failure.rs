@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     pub(crate) is_closed_pipe: bool,
     /// Others were in the way; it would work at another time.
     pub(crate) is_retryable: bool,
+    /// The user of the database may not do it.
+    pub(crate) lacks_right: bool,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
@@ -23,6 +25,7 @@ impl Failure {
             line: line.into(),
             is_closed_pipe: false,
             is_retryable: false,
+            lacks_right: false,
         }
     }
 }
@@ -59,9 +62,12 @@ impl From<DieselError> for Failure {
             "access denied",
             "readonly database",
         ]) {
-            return Self::new(format!(
-                "{said}: the database user lacks the right; connect as the owner of the tables, or let the owner grant it"
-            ));
+            return Self {
+                lacks_right: true,
+                ..Self::new(format!(
+                    "{said}: the database user lacks the right; connect as the owner of the tables, or let the owner grant it"
+                ))
+            };
         }
         if lower.contains("file is not a database") {
             return Self::new(format!(
@@ -88,8 +94,7 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self {
             is_closed_pipe: error.kind() == std::io::ErrorKind::BrokenPipe,
-            is_retryable: false,
-            line: error.to_string(),
+            ..Self::new(error.to_string())
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::database::Database;
 use crate::entry::{Entry, Reading, change_line, history_table};
 use crate::failure::Result;
 use crate::output::{Format, Output};
-use crate::registry::{audited, audited_one};
+use crate::registry::with_history;
 use crate::value::key_filter;
 
 #[derive(Debug, Args)]
@@ -91,8 +91,8 @@ pub(crate) fn run(
 ) -> Result<()> {
     let engine = database.engine();
     let tables = match &arguments.table {
-        Some(table) => vec![audited_one(database, table)?],
-        None => audited(database, &[])?,
+        Some(table) => with_history(database, std::slice::from_ref(table))?,
+        None => with_history(database, &[])?,
     };
     let mut filter = Vec::new();
     for (column, value) in [

@@ -9,10 +9,15 @@ mod grants;
 mod log;
 mod migration;
 mod output;
+mod own;
 mod prune;
 mod reconcile;
 mod registry;
+mod retire;
+mod schema;
+mod setup;
 mod show;
+mod stamps;
 mod tasks;
 mod value;
 
@@ -49,17 +54,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create Koherent's own tables, where they are not there yet.
+    /// Create Koherent's own tables, where they are not there yet; make anew what a restored dump has left out.
     ///
-    /// Applications that run `koherent_diesel::MIGRATIONS` do that themselves.
+    /// Applications that run `koherent_diesel::MIGRATIONS` create the tables themselves. Routines, triggers and guards that are
+    /// missing, or belong to a user who is not there, are made anew.
     Setup {
-        /// Say which migrations would be run, and run none.
+        /// Say what would be done, and do nothing.
         #[arg(long)]
         dry_run: bool,
     },
     /// Write migrations for tables under audit.
     #[command(subcommand)]
     Migration(MigrationCommand),
+    /// Take a table from those under audit. Its history stays, read-only.
+    Retire(retire::Arguments),
+    /// Print a Rust module that declares the histories, and keep them out of what `diesel print-schema` writes.
+    Schema(schema::Arguments),
     /// Compare tables, histories and guards. Exit code 1 if anything differs.
     Check(check::Arguments),
     /// Write a first entry for each row that has none.
@@ -92,7 +102,8 @@ enum MigrationCommand {
     ///
     /// The tables are looked at as they are in the database: run the migration that creates or changes them first. Where a
     /// guard is in the way of such a change (a column of the key on MySQL, a captured column on SQLite), the error names the
-    /// trigger or the table: drop it in that migration; the one that follows makes the guard anew.
+    /// trigger or the table: drop it in that migration; the one that follows makes the guard anew. A table that cannot be
+    /// followed keeps no other from being so: what is wrong with it is said, and the exit code is 1.
     Generate(migration::Generate),
 }
 
@@ -153,18 +164,13 @@ fn run(cli: &Cli, output: &mut Output) -> Result<bool> {
     match &cli.command {
         Command::Check(arguments) => return check::run(database, arguments, output),
         Command::Reconcile(arguments) => return reconcile::run(database, arguments, output),
-        Command::Setup { dry_run } => {
-            let done = Database::connect(url)?.set_up(*dry_run)?;
-            let verb = if *dry_run { "would run" } else { "ran" };
-            output.line(&match done.len() {
-                0 => "nothing to do: Koherent's tables are there".to_owned(),
-                _ => format!("{verb} the migrations {}", done.join(", ")),
-            })?;
-        }
+        Command::Setup { dry_run } => setup::run(url, *dry_run, output)?,
         Command::Migration(MigrationCommand::Generate(arguments)) => {
-            migration::generate(database, arguments, output)?;
+            return migration::generate(database, arguments, output);
         }
-        Command::Baseline(arguments) => baseline::run(database, arguments, output)?,
+        Command::Schema(arguments) => schema::run(database, arguments, output)?,
+        Command::Retire(arguments) => retire::run(database, arguments, output)?,
+        Command::Baseline(arguments) => return baseline::run(database, arguments, output),
         Command::Log(arguments) => log::run(database, arguments, output)?,
         Command::Show(arguments) => show::run(database, arguments, output)?,
         Command::Tasks(arguments) => tasks::list(database, arguments, output)?,

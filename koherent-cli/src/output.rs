@@ -78,7 +78,8 @@ impl Output {
             }
             if let Some(width) = width() {
                 table.set_width(width);
-            } else if !self.is_terminal {
+            } else if !self.is_terminal || table.width() == Some(0) {
+                // A terminal that does not know how wide it is says 0.
                 table.set_content_arrangement(ContentArrangement::Disabled);
             }
             let bold = |column: &&str| Cell::new(column).add_attribute(Attribute::Bold);
@@ -101,9 +102,10 @@ impl Output {
     }
 }
 
-/// `COLUMNS`, where somebody set it.
+/// `COLUMNS`, where somebody set it, and not to 0.
 fn width() -> Option<u16> {
-    std::env::var("COLUMNS").ok()?.parse().ok()
+    let columns = std::env::var("COLUMNS").ok()?.parse().ok();
+    columns.filter(|columns| *columns > 0)
 }
 
 /// A list that is being written.

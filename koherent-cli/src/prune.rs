@@ -8,7 +8,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::database::{Database, Engine};
 use crate::failure::Result;
 use crate::output::{Output, progress};
-use crate::registry::{Audited, audited};
+use crate::registry::{Audited, with_history};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Keep the last entries of each row, so many at least, whatever their age.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     keep_last: u32,
+    /// Keep no entry of rows that were deleted before then: nothing is left of them.
+    #[arg(long)]
+    forget_deleted: bool,
     /// Who asks for it.
     #[arg(long)]
     user: Option<String>,
@@ -39,7 +42,7 @@ pub(crate) fn run(
     arguments: &Arguments,
     output: &mut Output,
 ) -> Result<()> {
-    for table in audited(database, &arguments.tables)? {
+    for table in with_history(database, &arguments.tables)? {
         let deleted = prune(database, &table, arguments)?;
         let verb = if arguments.dry_run {
             "would delete"
@@ -65,13 +68,19 @@ fn prune(database: &mut Database, table: &Audited, arguments: &Arguments) -> Res
             format!("n.{there} = h.{there}")
         })
         .collect();
+    let (before, same) = (engine.date_literal(arguments.before), same.join(" AND "));
     // The oldest of the last that are kept.
-    let is_old = format!(
-        "h.history_date < {} AND h.history_id < (SELECT n.history_id FROM {history} AS n WHERE {} ORDER BY n.history_id DESC LIMIT 1 OFFSET {})",
-        engine.date_literal(arguments.before),
-        same.join(" AND "),
+    let mut is_old = format!(
+        "h.history_id < (SELECT n.history_id FROM {history} AS n WHERE {same} ORDER BY n.history_id DESC LIMIT 1 OFFSET {})",
         arguments.keep_last - 1,
     );
+    if arguments.forget_deleted {
+        is_old = format!(
+            "({is_old} OR '-' = (SELECT CASE WHEN n.history_date < {before} THEN n.history_kind END FROM {history} AS n WHERE {same} \
+             ORDER BY n.history_id DESC LIMIT 1))"
+        );
+    }
+    let is_old = format!("h.history_date < {before} AND {is_old}");
     if arguments.dry_run {
         return database.number("count(*)", &format!("FROM {history} AS h WHERE {is_old}"));
     }
@@ -84,7 +93,8 @@ fn prune(database: &mut Database, table: &Audited, arguments: &Arguments) -> Res
     )?;
     let bar = progress(total, "old entries");
     let transaction = new_transaction();
-    let name = table.full_name();
+    // As the triggers of its history call it.
+    let name = table.full_tracked_name();
     let mut is_recorded = false;
     let operation = Operation {
         operation: "prune",

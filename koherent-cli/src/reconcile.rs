@@ -1,22 +1,38 @@
 //! `koherent reconcile`: do the latest entries say what the rows are?
 //!
 //! Guards keep writes from going around the audit; this finds those that did it all the same, because a trigger was dropped,
-//! a file was restored, a replica was written to. It reads, and locks nothing.
+//! a file was restored, a replica was written to. It reads, and locks nothing; with `--settle` it writes entries by which histories say again
+//! what the rows are, those of a recorded pause for instance.
 
 use clap::Args;
+use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use crate::database::{Database, Engine, Table};
 use crate::entry::{change_line, history_table};
 use crate::failure::{Failure, Result};
 use crate::output::{Format, Output, progress};
+use crate::prune::{Operation, new_transaction};
 use crate::registry::{Audited, audited, live};
+use crate::stamps::{STAMP_COLUMNS, Stamps};
 use crate::value::value;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The tables; by default all that are under audit.
     tables: Vec<String>,
+    /// Write entries for what was found, so that each history says again what its row is. Missing entries stay missing.
+    #[arg(long)]
+    settle: bool,
+    /// Who asks for it: what these entries have as their user. By default nobody, and they say `koherent reconcile`.
+    #[arg(long, requires = "settle")]
+    user: Option<String>,
+    /// Why: what these entries have as their reason.
+    #[arg(
+        long,
+        default_value = "changed around the audit, and found by koherent reconcile"
+    )]
+    reason: String,
     /// How to show what was found.
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -26,7 +42,7 @@ pub(crate) struct Arguments {
 struct Finding {
     table: String,
     key: Vec<String>,
-    what: &'static str,
+    what: String,
     entry: Option<String>,
     fields: Vec<(String, Option<String>, Option<String>)>,
 }
@@ -41,27 +57,17 @@ pub(crate) fn run(
     let bar = progress(tables.len() as u64 * 4, "reconciling");
     let mut rows = 0;
     let mut findings = Vec::new();
+    let mut problems = Vec::new();
     for table in &tables {
-        let live = live(database, table)?;
-        let history = history_table(database, table)?;
-        let reconciliation = Reconciliation {
-            engine: database.engine(),
-            table,
-            live: &live,
-            history: &history,
-        };
-        rows += database.number(
-            "count(*)",
-            &format!("FROM {}", table.quoted(database.engine())),
-        )?;
-        findings.extend(reconciliation.changed(database)?);
-        bar.inc(1);
-        findings.extend(reconciliation.without_history(database)?);
-        bar.inc(1);
-        findings.extend(reconciliation.gone(database)?);
-        bar.inc(1);
-        findings.extend(reconciliation.gaps(database)?);
-        bar.inc(1);
+        match reconcile(database, table, arguments, &bar) {
+            Ok((compared, found)) => {
+                rows += compared;
+                findings.extend(found);
+            }
+            // A table that cannot be compared keeps no other from it.
+            Err(failure) if arguments.tables.is_empty() => problems.push(failure),
+            Err(failure) => return Err(failure),
+        }
     }
     bar.finish_and_clear();
 
@@ -73,7 +79,7 @@ pub(crate) fn run(
         let mut object = Map::new();
         object.insert("table".into(), finding.table.clone().into());
         object.insert("key".into(), finding.key.clone().into());
-        object.insert("what".into(), finding.what.into());
+        object.insert("what".into(), finding.what.clone().into());
         object.insert("entry".into(), finding.entry.clone().into());
         object.insert("fields".into(), fields.clone());
         let shown = match format {
@@ -87,7 +93,7 @@ pub(crate) fn run(
         let cells = vec![
             finding.table,
             finding.key.join(","),
-            finding.what.to_owned(),
+            finding.what,
             entry,
             shown,
         ];
@@ -97,10 +103,89 @@ pub(crate) fn run(
         "compared {rows} rows of {}: each is what its history says",
         match &tables[..] {
             [table] => table.full_name(),
-            _ => format!("{} tables", tables.len()),
+            _ => format!("{} tables", tables.len() - problems.len()),
         }
     ))?;
-    Ok(count == 0)
+    for problem in &problems {
+        crate::report(problem);
+    }
+    Ok(count == 0 && problems.is_empty())
+}
+
+/// Compares the rows of a table with their entries. Says how many there are, and what is wrong.
+fn reconcile(
+    database: &mut Database,
+    table: &Audited,
+    arguments: &Arguments,
+    bar: &ProgressBar,
+) -> Result<(u64, Vec<Finding>)> {
+    let live = live(database, table)?;
+    let history = history_table(database, table)?;
+    let engine = database.engine();
+    let reconciliation = Reconciliation {
+        engine,
+        table,
+        live: &live,
+        history: &history,
+        pauses: pauses(database, table)?,
+    };
+    let rows = database.number("count(*)", &format!("FROM {}", table.quoted(engine)))?;
+    let mut findings = reconciliation.changed(database)?;
+    bar.inc(1);
+    findings.extend(reconciliation.without_history(database)?);
+    bar.inc(1);
+    findings.extend(reconciliation.gone(database)?);
+    bar.inc(1);
+    if arguments.settle && !findings.is_empty() {
+        reconciliation.settle(database, arguments)?;
+        for finding in &mut findings {
+            finding.what.push_str("; settled: its history says so now");
+        }
+    }
+    findings.extend(reconciliation.gaps(database)?);
+    bar.inc(1);
+    Ok((rows, findings))
+}
+
+/// A recorded pause of the audit.
+struct Pause {
+    date: String,
+    /// When, by whom and why.
+    what: String,
+}
+
+/// The pauses during which rows of a table were changed, oldest first.
+fn pauses(database: &mut Database, table: &Audited) -> Result<Vec<Pause>> {
+    let engine = database.engine();
+    let values = [
+        engine.date("operation_date"),
+        engine.text("operation_user"),
+        engine.text("operation_reason"),
+    ];
+    // Guards say the bare name.
+    let bare = engine.literal(&table.table);
+    let rows = database.rows(
+        &values,
+        &format!(
+            "FROM koherent_operation WHERE operation = 'pause' AND tracked_table IN ({bare}, {}) ORDER BY operation_date",
+            table.all_names(engine)
+        ),
+    )?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let [date, user, reason] = <[_; 3]>::try_from(row).unwrap_or_default();
+            let date = date.unwrap_or_default();
+            let by = user.map(|user| format!(" by {user}")).unwrap_or_default();
+            let why = reason
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
+            Pause {
+                what: format!("{date}{by}{why}"),
+                date,
+            }
+        })
+        .collect())
 }
 
 struct Reconciliation<'r> {
@@ -108,6 +193,7 @@ struct Reconciliation<'r> {
     table: &'r Audited,
     live: &'r Table,
     history: &'r Table,
+    pauses: Vec<Pause>,
 }
 
 impl Reconciliation<'_> {
@@ -172,20 +258,55 @@ impl Reconciliation<'_> {
         )
     }
 
-    fn finding(&self, row: Vec<Option<String>>, what: &'static str) -> Finding {
-        let mut values = row.into_iter();
-        let key: Vec<_> = (0..self.table.key.len())
-            .map(|_| values.next().flatten().unwrap_or_default())
-            .collect();
-        let entry = values.next().flatten();
+    /// The key, the entry and its date, of which a finding is made.
+    fn values(&self, alias: &str) -> Vec<String> {
+        let mut values = self.key(alias);
+        values.push(self.engine.text("h.history_id"));
+        values.push(self.engine.date("h.history_date"));
+        values
+    }
+
+    fn finding(&self, row: &[Option<String>], what: &str) -> Finding {
+        let keys = self.table.key.len();
+        let key = row[..keys]
+            .iter()
+            .map(|value| value.clone().unwrap_or_default());
+        let entry = row.get(keys).cloned().flatten();
+        let date = row
+            .get(keys + 1)
+            .and_then(Option::as_deref)
+            .unwrap_or_default();
+        // What came behind the entry.
+        let pause = self.pauses.iter().find(|pause| pause.date.as_str() >= date);
         let table = self.table.full_name();
         Finding {
-            key,
-            what,
+            key: key.collect(),
+            what: match pause {
+                Some(pause) => format!(
+                    "{what}, perhaps in the pause of {}; `koherent reconcile --settle` lets its history say so",
+                    pause.what
+                ),
+                None => what.to_owned(),
+            },
             entry: entry.map(|id| format!("{table}/{id}")),
             fields: Vec::new(),
             table,
         }
+    }
+
+    /// Whether a row `t` is another than its latest entry `h` says.
+    fn differing(&self) -> String {
+        let differs = self.table.kept.iter().map(|(name, there)| {
+            match self.table.since.get(name) {
+                // Entries from before the history had the column know nothing of it.
+                Some(since) => format!("h.history_id > {since} AND {}", self.differs(name, there)),
+                None => self.differs(name, there),
+            }
+        });
+        format!(
+            "h.history_kind = '-' OR {}",
+            differs.collect::<Vec<_>>().join(" OR ")
+        )
     }
 
     /// Rows that are not what their latest entry says, and rows whose latest entry says that they are gone.
@@ -196,93 +317,161 @@ impl Reconciliation<'_> {
         });
         if let Some((name, _)) = missing {
             return Err(Failure::new(format!(
-                "the history of `{}` does not fit it, as `koherent check` says (column `{name}`): follow with `koherent migration generate` first",
+                "the history of `{0}` does not fit it, as `koherent check` says (column `{name}`): follow with `koherent migration generate {0}` first",
                 self.table.full_name()
             )));
         }
-        let mut values = self.key("t");
-        values.push(self.engine.text("h.history_id"));
+        let mut values = self.values("t");
         values.push(self.engine.text("h.history_kind"));
         for (name, there) in &columns {
             values.push(value(self.engine, self.history, "h", there));
             values.push(value(self.engine, self.live, "t", name));
         }
-        let differs: Vec<_> = columns
-            .iter()
-            .map(|(name, there)| match self.table.since.get(name) {
-                // Entries from before the history had the column know nothing of it.
-                Some(since) => format!("h.history_id > {since} AND {}", self.differs(name, there)),
-                None => self.differs(name, there),
-            })
-            .collect();
         let rest = format!(
-            "FROM {} JOIN {} AS t ON {} WHERE h.history_kind = '-' OR {}",
+            "FROM {} JOIN {} AS t ON {} WHERE {}",
             self.latest(),
             self.table.quoted(self.engine),
             self.same_key("t", "h"),
-            differs.join(" OR "),
+            self.differing(),
         );
         let rows = database.rows(&values, &rest)?;
+        Ok(rows.iter().map(|row| self.changed_row(row)).collect())
+    }
+
+    /// The key, the entry, its date and its kind; and each column in the history and in the row.
+    fn changed_row(&self, row: &[Option<String>]) -> Finding {
         let keys = self.table.key.len();
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let is_gone = row.get(keys + 1).and_then(Option::as_deref) == Some("-");
-                let fields: Vec<_> = columns
-                    .iter()
-                    .zip(row[keys + 2..].chunks_exact(2))
-                    .filter(|(_, pair)| pair[0] != pair[1])
-                    .map(|((name, _), pair)| (name.clone(), pair[0].clone(), pair[1].clone()))
-                    .collect();
-                if is_gone {
-                    self.finding(
-                        row,
-                        "the row is there, but its history says that it was deleted",
-                    )
-                } else {
-                    let what = "the row was changed around the audit";
-                    Finding {
-                        fields,
-                        ..self.finding(row, what)
-                    }
-                }
-            })
-            .collect())
+        if row.get(keys + 2).and_then(Option::as_deref) == Some("-") {
+            return self.finding(
+                row,
+                "the row is there, but its history says that it was deleted",
+            );
+        }
+        let id: i64 = row[keys]
+            .as_deref()
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default();
+        let knows = |name: &String| self.table.since.get(name).is_none_or(|since| id > *since);
+        let fields = self
+            .table
+            .kept
+            .iter()
+            .zip(row[keys + 3..].chunks_exact(2))
+            .filter(|((name, _), pair)| pair[0] != pair[1] && knows(name))
+            .map(|((name, _), pair)| (name.clone(), pair[0].clone(), pair[1].clone()));
+        Finding {
+            fields: fields.collect(),
+            ..self.finding(row, "the row was changed around the audit")
+        }
+    }
+
+    /// Where rows without any entry are found.
+    fn rows_without(&self) -> String {
+        format!(
+            "FROM {} AS t WHERE NOT EXISTS (SELECT 1 FROM {} AS h WHERE {})",
+            self.table.quoted(self.engine),
+            self.table.quoted_history(self.engine),
+            self.same_key("t", "h"),
+        )
     }
 
     fn without_history(&self, database: &mut Database) -> Result<Vec<Finding>> {
         let mut values = self.key("t");
         values.push("NULL".to_owned());
-        let rest = format!(
-            "FROM {} AS t WHERE NOT EXISTS (SELECT 1 FROM {} AS h WHERE {})",
-            self.table.quoted(self.engine),
-            self.table.quoted_history(self.engine),
-            self.same_key("t", "h"),
-        );
-        let rows = database.rows(&values, &rest)?;
+        values.push("NULL".to_owned());
+        let rows = database.rows(&values, &self.rows_without())?;
         let what =
             "the row has no history: created around the audit, or before it (`koherent baseline`)";
-        Ok(rows
-            .into_iter()
-            .map(|row| self.finding(row, what))
-            .collect())
+        Ok(rows.iter().map(|row| self.finding(row, what)).collect())
     }
 
-    fn gone(&self, database: &mut Database) -> Result<Vec<Finding>> {
-        let mut values = self.key("h");
-        values.push(self.engine.text("h.history_id"));
-        let rest = format!(
+    /// Where entries are found whose row is not there.
+    fn entries_without(&self) -> String {
+        format!(
             "FROM {} WHERE h.history_kind <> '-' AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
             self.latest(),
             self.table.quoted(self.engine),
             self.same_key("t", "h"),
-        );
-        let rows = database.rows(&values, &rest)?;
+        )
+    }
+
+    fn gone(&self, database: &mut Database) -> Result<Vec<Finding>> {
+        let rows = database.rows(&self.values("h"), &self.entries_without())?;
         let what = "the row is gone, but its history does not say so: deleted around the audit";
-        Ok(rows
-            .into_iter()
-            .map(|row| self.finding(row, what))
-            .collect())
+        Ok(rows.iter().map(|row| self.finding(row, what)).collect())
+    }
+
+    /// Writes the entries by which the history says what the rows are.
+    fn settle(&self, database: &mut Database, arguments: &Arguments) -> Result<()> {
+        let (engine, table) = (self.engine, self.table.full_tracked_name());
+        let transaction = new_transaction();
+        let operation = Operation {
+            operation: "baseline",
+            user: arguments.user.as_deref(),
+            reason: &arguments.reason,
+            table: &table,
+            transaction: &transaction,
+        };
+        operation.record(database)?;
+        let stamps = Stamps {
+            user: arguments.user.as_deref(),
+            transaction: &transaction,
+            reason: &arguments.reason,
+            context: json!({"system": "koherent reconcile"}),
+        };
+        let base = self.table.quoted(engine);
+        database.transaction_with_retry(|database| {
+            // Nobody changes a row between the look and the entry.
+            match engine {
+                Engine::Sqlite => {}
+                Engine::Postgres => {
+                    database.batch(&format!("LOCK TABLE {base} IN SHARE ROW EXCLUSIVE MODE"))?;
+                }
+                Engine::Mysql => {
+                    database.number("COUNT(*)", &format!("FROM {base} AS t FOR UPDATE"))?;
+                }
+            }
+            let changed = format!(
+                "FROM {} JOIN {base} AS t ON {} WHERE {}",
+                self.latest(),
+                self.same_key("t", "h"),
+                self.differing()
+            );
+            let kind = "CASE h.history_kind WHEN '-' THEN '+' ELSE '~' END";
+            let created = self.insert(database, "t", &stamps.values(engine, "'+'"), &self.rows_without())?;
+            let deleted = self.insert(database, "h", &stamps.values(engine, "'-'"), &self.entries_without())?;
+            let updated = self.insert(database, "t", &stamps.values(engine, kind), &changed)?;
+            operation.begin(database)?;
+            database.execute(&format!(
+                "UPDATE koherent_operation SET created_rows = created_rows + {created}, updated_rows = updated_rows + {updated}, \
+                 deleted_rows = deleted_rows + {deleted} WHERE operation_transaction = {} AND tracked_table = {}",
+                engine.literal(&transaction),
+                engine.literal(&table)
+            ))?;
+            operation.end(database)
+        })
+    }
+
+    /// Writes entries with the values of rows `t`, or of entries `h`.
+    fn insert(
+        &self,
+        database: &mut Database,
+        alias: &str,
+        stamps: &str,
+        rest: &str,
+    ) -> Result<u64> {
+        let engine = self.engine;
+        let columns = self.table.kept.iter().map(|(_, there)| engine.quote(there));
+        let values = self.table.kept.iter().map(|(name, there)| {
+            let name = if alias == "t" { name } else { there };
+            format!("{alias}.{}", engine.quote(name))
+        });
+        database.execute(&format!(
+            "INSERT INTO {} ({}, {STAMP_COLUMNS}) SELECT {}, {stamps} {rest}",
+            self.table.quoted_history(engine),
+            columns.collect::<Vec<_>>().join(", "),
+            values.collect::<Vec<_>>().join(", "),
+        ))
     }
 
     /// Entries that do not follow from the one before: a create of a row that was there, an update or a delete of one that was
@@ -292,12 +481,11 @@ impl Reconciliation<'_> {
         let pruned = database.number(
             "count(*)",
             &format!(
-                "FROM koherent_operation WHERE operation = 'prune' AND deleted_rows > 0 AND tracked_table = {}",
-                engine.literal(&self.table.full_name())
+                "FROM koherent_operation WHERE operation = 'prune' AND deleted_rows > 0 AND tracked_table IN ({})",
+                self.table.all_names(engine)
             ),
         )?;
-        let mut values = self.key("h");
-        values.push(engine.text("h.history_id"));
+        let values = self.values("h");
         let history = self.table.quoted_history(engine);
         let keys: Vec<_> = self
             .table
@@ -318,9 +506,10 @@ impl Reconciliation<'_> {
         );
         let rows = database.rows(&values, &rest)?;
         let what = "the entry does not follow from the one before: entries are missing";
-        Ok(rows
-            .into_iter()
-            .map(|row| self.finding(row, what))
-            .collect())
+        let found = rows.iter().map(|row| Finding {
+            what: what.to_owned(),
+            ..self.finding(row, what)
+        });
+        Ok(found.collect())
     }
 }

@@ -7,7 +7,7 @@ use crate::database::Database;
 use crate::entry::{Reading, STAMPS, history_table};
 use crate::failure::{Failure, Result};
 use crate::output::{Format, Output};
-use crate::registry::audited_one;
+use crate::registry::with_history;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -32,7 +32,7 @@ pub(crate) fn run(
                 arguments.entry
             ))
         })?;
-    let table = audited_one(database, table)?;
+    let table = with_history(database, &[table.to_owned()])?.remove(0);
     let history = history_table(database, &table)?;
     let reading = Reading {
         table,

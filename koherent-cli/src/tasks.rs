@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::database::Database;
 use crate::failure::{Failure, Result};
 use crate::output::{Format, Output};
-use crate::registry::{Audited, audited};
+use crate::registry::{Audited, with_history};
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
@@ -168,7 +168,7 @@ pub(crate) fn list(
     arguments: &ListArguments,
     output: &mut Output,
 ) -> Result<()> {
-    let tables = audited(database, &[])?;
+    let tables = with_history(database, &[])?;
     let mut tasks = tasks(
         database,
         &format!(
@@ -219,7 +219,7 @@ pub(crate) fn tree(
 ) -> Result<()> {
     let engine = database.engine();
     let id = engine.literal(&arguments.task);
-    let tables = audited(database, &[])?;
+    let tables = with_history(database, &[])?;
     let asked = tasks(database, &format!("WHERE task_id = {id}"))?;
     let asked = asked.first().ok_or_else(|| {
         Failure::new(format!(

@@ -24,7 +24,8 @@ use crate::table::{Name, TrackedTable};
 pub enum Difference {
     /// A table is not there.
     #[error(
-        "the table `{table}` does not exist: run the migrations that create it (for `koherent_task`: `koherent_diesel::MIGRATIONS`)"
+        "the table `{table}` does not exist: run the migrations that create it (for `koherent_task`: `koherent setup`, or \
+         `koherent_diesel::MIGRATIONS`); if it was renamed, change its declaration"
     )]
     MissingTable {
         /// The table.
@@ -32,7 +33,8 @@ pub enum Difference {
     },
     /// A table lacks a column.
     #[error(
-        "the table `{table}` lacks the column `{column}`: add it in a migration, with the type of the column it is the history of"
+        "the table `{table}` lacks the column `{column}`: `koherent migration generate` writes the migration that follows a change \
+         of a table, and `koherent setup` what Koherent's own tables lack; if the column is gone, or renamed, change the declaration"
     )]
     MissingColumn {
         /// The table.
@@ -42,8 +44,8 @@ pub enum Difference {
     },
     /// A column has a type that does not fit its declaration.
     #[error(
-        "the column `{column}` of the table `{table}` has the type `{found}`, which is not that of {expected}: change its \
-         type in a migration, or its declaration"
+        "the column `{column}` of the table `{table}` has the type `{found}`, which is not that of {expected}: \
+         `koherent migration generate` writes the migration by which a history follows its table; a declaration follows by hand"
     )]
     WrongType {
         /// The table.
@@ -57,7 +59,8 @@ pub enum Difference {
     },
     /// The primary key of a table is another one than was declared.
     #[error(
-        "the table `{table}` has the primary key ({found}), not ({expected}): change it in a migration, or its declaration"
+        "the table `{table}` has the primary key ({found}), not ({expected}): change its declaration, and where the key is another \
+         one, begin a new history with `koherent migration generate {table} --new-history`, which keeps the old one"
     )]
     OtherKey {
         /// The table.
@@ -69,8 +72,8 @@ pub enum Difference {
     },
     /// A column of a history table refuses NULL where there can be none.
     #[error(
-        "the column `{column}` of the table `{table}` is NOT NULL, but there are entries without a value for it: drop NOT \
-         NULL in a migration"
+        "the column `{column}` of the table `{table}` is NOT NULL, but there are entries without a value for it: \
+         `koherent migration generate` writes the migration that drops NOT NULL"
     )]
     NotNull {
         /// The history table.
@@ -97,8 +100,8 @@ pub enum Difference {
     /// A guarded table lacks a part of its guard, or its history table lacks what keeps it from being changed; or it is
     /// disabled.
     #[error(
-        "the table `{table}` is not guarded: `{part}` is missing or disabled. Create it anew with the command `koherent \
-         migration generate`, or with what `guard_ddl` and `history_ddl` write"
+        "the table `{table}` is not guarded: `{part}` is missing or disabled. The command `koherent setup` creates it anew, or what \
+         `guard_ddl` and `history_ddl` write"
     )]
     Unguarded {
         /// The table.

@@ -13,6 +13,8 @@ use crate::change::Audit;
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::history::select::Given;
+use crate::names::Limit;
+use crate::objects::OwnObject;
 use crate::script::{Bind, Script};
 use crate::sql::Write as _;
 use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
@@ -52,12 +54,12 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     #[doc(hidden)]
     const DATE_FORMAT: &'static str = "%Y-%m-%d %H:%M:%S%.6f+00:00";
 
-    /// What stands around a UUID that is compared with those of transactions.
-    #[doc(hidden)]
     /// How many rows there are, as [`Engine::text`] reads it.
     #[doc(hidden)]
     const COUNT: &'static str = "count(*)";
 
+    /// What stands around a UUID that is compared with those of transactions.
+    #[doc(hidden)]
     const UUID: (&'static str, &'static str) = ("", "");
 
     /// The present time, as an expression for a column of dates.
@@ -71,6 +73,10 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     /// The same, after a rollback.
     #[doc(hidden)]
     const CLOSE_LOST_SCOPE: &'static str = "";
+
+    /// What makes a connection refuse changes, and what ends that, where a begin cannot say it.
+    #[doc(hidden)]
+    const READ_ONLY: Option<[&'static str; 2]> = None;
 
     /// Whether an insert of several rows is several statements: where there is no `DEFAULT` keyword, rows that leave out
     /// different columns cannot share one.
@@ -146,12 +152,6 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
         }
     }
 
-    /// Writes that a kept column of the entry `h` differs from that of the entry `b`.
-    #[doc(hidden)]
-    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn);
-
-    /// Writes ` AND` that the entry `h` lies beyond that place in the order of dates and ids.
-    #[doc(hidden)]
     /// Writes that a kept column holds that value; of JSON, its text is given.
     #[doc(hidden)]
     fn push_is_value(
@@ -170,6 +170,12 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn push_is_context(sql: &mut Script<Self>, name: &'static str, text: &str);
 
+    /// Writes that a kept column of the entry `h` differs from that of the entry `b`.
+    #[doc(hidden)]
+    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn);
+
+    /// Writes ` AND` that the entry `h` lies beyond that place in the order of dates and ids.
+    #[doc(hidden)]
     fn push_beyond(sql: &mut Script<Self>, beyond: &str, date: DateTime<Utc>, id: Bind) {
         sql.push(" AND (h.history_date, h.history_id) ")
             .push(beyond)
@@ -262,6 +268,39 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     /// What creates `koherent_task`, and what else audited statements need.
     #[doc(hidden)]
     fn migrations() -> EmbeddedMigrations;
+
+    /// How long a name can be.
+    #[doc(hidden)]
+    const NAMES: Limit = Limit::None;
+
+    /// A name of a table or an index that is short enough; of a longer one, the end is a checksum.
+    #[doc(hidden)]
+    fn bounded(name: &str) -> String {
+        Self::NAMES.bound(name)
+    }
+
+    /// Whether a statement that fails dooms its transaction.
+    #[doc(hidden)]
+    const DOOMS_TRANSACTIONS: bool = false;
+
+    /// A statement that fails unless the condition holds.
+    #[doc(hidden)]
+    fn probe(condition: &str) -> String {
+        // Two rows are no value.
+        format!("SELECT (SELECT 1 UNION ALL SELECT 1 WHERE NOT {condition}) AS probe")
+    }
+
+    /// What keeps a history table from being changed, without the table.
+    #[doc(hidden)]
+    fn append_only_ddl(table: &TrackedTable) -> String;
+
+    /// What takes that away.
+    #[doc(hidden)]
+    fn drop_append_only_ddl(table: &TrackedTable) -> String;
+
+    /// What Koherent's own migrations create.
+    #[doc(hidden)]
+    fn objects() -> Vec<OwnObject>;
 }
 
 pub(crate) mod sealed {

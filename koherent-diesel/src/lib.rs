@@ -21,6 +21,8 @@ mod macros;
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+mod names;
+mod objects;
 mod pending;
 mod plain;
 #[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]

@@ -93,7 +93,8 @@ macro_rules! audited {
 ///
 /// It emits `diesel::table!` for both. The history table gets the same columns and those of the attribution. Columns under
 /// `excluded` stand in the table alone; what a row is called, for people, comes last: `label = "Sample"`. Doc comments and attributes such as `#[sql_name = "…"]` can stand where `table!`
-/// takes them, and before the name of the history table; `use path::to::types::*;` lines come first.
+/// takes them, and before the name of the history table; `use path::to::types::*;` lines come first. Tables in a schema of their own are
+/// declared with it, both of them: `lab.samples => lab.samples_history (id) { … }`.
 ///
 /// ```
 /// koherent_diesel::audited_table! {
@@ -131,14 +132,56 @@ macro_rules! audited_table {
         })?
         $(label = $label:literal)?
     ) => {
+        $crate::audited_table! {
+            @emit [$($uses)*] [] []
+            $(#[$base_attribute])*
+            $base => $(#[$history_attribute])* $history ($($key),+) {
+                $($(#[$attribute])* $column -> $sql_type),+
+            }
+            excluded { $($($(#[$excluded_attribute])* $excluded -> $excluded_type),*)? }
+            $(label = $label)?
+        }
+    };
+    (
+        @with [$($uses:tt)*]
+        $(#[$base_attribute:meta])*
+        $base_schema:ident . $base:ident => $(#[$history_attribute:meta])* $history_schema:ident . $history:ident ($($key:ident),+ $(,)?) {
+            $($(#[$attribute:meta])* $column:ident -> $sql_type:ty),+ $(,)?
+        }
+        $(excluded {
+            $($(#[$excluded_attribute:meta])* $excluded:ident -> $excluded_type:ty),* $(,)?
+        })?
+        $(label = $label:literal)?
+    ) => {
+        $crate::audited_table! {
+            @emit [$($uses)*] [$base_schema .] [$history_schema .]
+            $(#[$base_attribute])*
+            $base => $(#[$history_attribute])* $history ($($key),+) {
+                $($(#[$attribute])* $column -> $sql_type),+
+            }
+            excluded { $($($(#[$excluded_attribute])* $excluded -> $excluded_type),*)? }
+            $(label = $label)?
+        }
+    };
+    (
+        @emit [$($uses:tt)*] [$($base_schema:tt)*] [$($history_schema:tt)*]
+        $(#[$base_attribute:meta])*
+        $base:ident => $(#[$history_attribute:meta])* $history:ident ($($key:ident),+) {
+            $($(#[$attribute:meta])* $column:ident -> $sql_type:ty),+
+        }
+        excluded {
+            $($(#[$excluded_attribute:meta])* $excluded:ident -> $excluded_type:ty),*
+        }
+        $(label = $label:literal)?
+    ) => {
         ::diesel::table! {
             use diesel::sql_types::*;
             $($uses)*
 
             $(#[$base_attribute])*
-            $base ($($key),+) {
+            $($base_schema)* $base ($($key),+) {
                 $($(#[$attribute])* $column -> $sql_type,)+
-                $($($(#[$excluded_attribute])* $excluded -> $excluded_type,)*)?
+                $($(#[$excluded_attribute])* $excluded -> $excluded_type,)*
             }
         }
         ::diesel::table! {
@@ -148,7 +191,7 @@ macro_rules! audited_table {
 
             /// The history of a tracked table.
             $(#[$history_attribute])*
-            $history (history_id) {
+            $($history_schema)* $history (history_id) {
                 /// The order of the entries of one row.
                 history_id -> BigInt,
                 $($(#[$attribute])* $column -> $sql_type,)+
@@ -174,6 +217,12 @@ macro_rules! audited_table {
         }
         ::diesel::allow_tables_to_appear_in_same_query!($base, $history);
         $crate::audited!($base ($($key),+) => $history ($($column),+) $(, label = $label)?);
+    };
+    (@ $($declaration:tt)*) => {
+        ::core::compile_error! {
+            "`audited_table!` is `table => table_history (key) { column -> Type, }`, with `excluded { … }` and `label = \"…\"` behind it; \
+             where the table has a schema, its history has one as well: `lab.samples => lab.samples_history (id) { … }`"
+        }
     };
     ($($declaration:tt)+) => {
         $crate::audited_table! { @with [] $($declaration)+ }
@@ -219,6 +268,12 @@ macro_rules! audited_link {
         impl $crate::LinksTo<$right_table::table> for $link::table {
             const END: usize = 1;
         }
+        $crate::__private::inventory::submit! {
+            $crate::__private::SubmittedLink {
+                link: <$link::table as $crate::Audited>::tracked,
+                ends: <$link::table as $crate::AuditedLink>::ends,
+            }
+        }
         const _: () = {
             let kept = <$link::table as $crate::Audited>::KEPT;
             $crate::__private::ends_are_kept(&[stringify!($left), stringify!($right)], kept);
@@ -227,9 +282,3 @@ macro_rules! audited_link {
         };
     };
 }
-        $crate::__private::inventory::submit! {
-            $crate::__private::SubmittedLink {
-                link: <$link::table as $crate::Audited>::tracked,
-                ends: <$link::table as $crate::AuditedLink>::ends,
-            }
-        }

@@ -25,12 +25,27 @@ pub(crate) struct Column {
     pub(crate) name: String,
     /// Its type, as the engine declares it.
     pub(crate) declared: String,
+    /// The type in which a history keeps its values: PostgreSQL's histories have no types of the application's.
+    pub(crate) kept: String,
     /// What stands behind the type where it is declared anew: a character set (MySQL).
     pub(crate) suffix: String,
     pub(crate) nullable: bool,
 }
 
 impl Table {
+    /// A table that is not there any more.
+    pub(crate) fn nothing(name: &str) -> Self {
+        Self {
+            schema: None,
+            name: name.to_owned(),
+            columns: Vec::new(),
+            key: Vec::new(),
+            unique: Vec::new(),
+            unique_expression: None,
+            unfit: None,
+        }
+    }
+
     pub(crate) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
@@ -81,12 +96,46 @@ pub(crate) fn describe(database: &mut Database, name: &str) -> Result<Option<Tab
     Ok((!found.columns.is_empty()).then_some(found))
 }
 
+/// The tables that may be put under audit, by name.
+pub(crate) fn candidates(database: &mut Database) -> Result<Vec<String>> {
+    let (value, rest) = match database.engine() {
+        Engine::Sqlite => (
+            "name",
+            "FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+        ),
+        // But partitions, and what extensions have made.
+        Engine::Postgres => (
+            "relname",
+            "FROM pg_class WHERE relkind IN ('r', 'p') AND relpersistence = 'p' AND NOT relispartition AND pg_table_is_visible(oid) \
+             AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) \
+             AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e') \
+             ORDER BY relname",
+        ),
+        Engine::Mysql => (
+            "CAST(table_name AS CHAR)",
+            "FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' ORDER BY table_name",
+        ),
+    };
+    Ok(firsts(database.rows(&[value.to_owned()], rest)?))
+}
+
 fn read(database: &mut Database, schema: Option<&str>, table: &str) -> Result<Table> {
     match database.engine() {
         Engine::Sqlite => sqlite(database, schema, table),
         Engine::Postgres => postgres(database, schema, table),
         Engine::Mysql => mysql(database, schema, table),
     }
+}
+
+/// The type in which PostgreSQL's histories keep values of a column.
+fn kept_type(database: &mut Database) -> Result<String> {
+    // A database of an earlier version keeps values as they are.
+    let knows = "(to_regproc('koherent_kept_type') IS NOT NULL)::int";
+    let expression = match database.number(knows, "")? {
+        0 => "format_type(atttypid, atttypmod)",
+        _ => "koherent_kept_type(atttypid)",
+    };
+    Ok(expression.to_owned())
 }
 
 fn strings<const N: usize>(values: [&str; N]) -> Vec<String> {
@@ -102,6 +151,7 @@ fn columns(rows: Vec<super::Row>) -> Vec<Column> {
             declared: next(),
             nullable: next() == "1",
             suffix: next(),
+            kept: next(),
         }
     };
     rows.into_iter().map(column).collect()
@@ -135,7 +185,14 @@ fn sqlite(database: &mut Database, schema: Option<&str>, table: &str) -> Result<
         return Err(no_view(table));
     }
     let found = database.rows(
-        &strings(["name", "type", "\"notnull\" = 0 AND pk = 0", "''"]),
+        &strings([
+            "name",
+            "type",
+            // An `INTEGER PRIMARY KEY` and the key of a table WITHOUT ROWID are never NULL; other keys may be.
+            "\"notnull\" = 0 AND (pk = 0 OR upper(type) <> 'INTEGER')",
+            "''",
+            "type",
+        ]),
         &format!(
             "FROM pragma_table_xinfo{} WHERE hidden <> 1 ORDER BY cid",
             of(&name)
@@ -212,12 +269,14 @@ fn postgres(database: &mut Database, schema: Option<&str>, table: &str) -> Resul
     {
         return Err(no_view(table));
     }
+    let kept = kept_type(database)?;
     let found = database.rows(
         &strings([
             "attname",
             "format_type(atttypid, atttypmod)",
             "(NOT attnotnull)::int",
             "''",
+            &kept,
         ]),
         &format!(
             "FROM pg_attribute WHERE attrelid = {relation} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
@@ -264,6 +323,7 @@ fn mysql(database: &mut Database, schema: Option<&str>, table: &str) -> Result<T
             "CAST(column_type AS CHAR)",
             "IF(is_nullable = 'YES', 1, 0)",
             "IF(character_set_name IS NULL, '', CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name))",
+            "CAST(column_type AS CHAR)",
         ]),
         &format!("FROM information_schema.columns WHERE {of} ORDER BY ordinal_position"),
     )?;

@@ -5,17 +5,18 @@ mod describe;
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{Binary, Text};
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection};
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_async::{
-    AsyncConnection as _, AsyncMigrationHarness, AsyncMysqlConnection, AsyncPgConnection,
-    SimpleAsyncConnection as _,
+    AsyncConnection as _, AsyncMysqlConnection, AsyncPgConnection, SimpleAsyncConnection as _,
 };
-use diesel_migrations::MigrationHarness;
-use koherent_diesel::{Difference, Guard, TrackedTable};
+use koherent_diesel::__private::OwnObject;
+use koherent_diesel::{Difference, Guard, Policy, TrackedTable};
 use tokio::runtime::Runtime;
 
-pub(crate) use describe::{Column, Table, describe};
+pub(crate) use describe::{Column, Table, candidates, describe};
 
 use crate::failure::{Failure, Result};
+use crate::setup::{migrate, migrations};
 
 /// The values of a row.
 pub(crate) type Row = Vec<Option<String>>;
@@ -115,7 +116,12 @@ impl Database {
         };
         match database.engine() {
             Engine::Sqlite => {}
-            Engine::Postgres => database.batch("SET standard_conforming_strings = on")?,
+            // Values are shown alike, whatever the settings of the database and of the role are.
+            Engine::Postgres => database.batch(
+                "SET standard_conforming_strings = on; SET extra_float_digits = 1; SET datestyle = 'ISO, MDY'; \
+                 SET intervalstyle = 'postgres'; SET bytea_output = 'hex'; SET timezone = 'UTC'; SET lc_monetary = 'C'; \
+                 SET xmlbinary = 'base64'; SET quote_all_identifiers = off",
+            )?,
             Engine::Mysql => database.batch("SET NAMES utf8mb4, time_zone = '+00:00'")?,
         }
         Ok(database)
@@ -248,15 +254,25 @@ impl Database {
         })
     }
 
-    /// Runs Koherent's own migrations, and says which; or says which it would run.
-    pub(crate) fn set_up(self, dry_run: bool) -> Result<Vec<String>> {
+    /// Runs statements in a transaction that is rolled back.
+    pub(crate) fn rolled_back(&mut self, sql: &str) -> Result<()> {
+        self.batch("BEGIN")?;
+        let done = self.batch(sql);
+        self.batch("ROLLBACK")?;
+        done
+    }
+
+    /// Runs Koherent's own migrations but those, and says which; or says which it would run.
+    pub(crate) fn set_up(self, recorded: &[String], dry_run: bool) -> Result<Vec<String>> {
         match self.connection {
-            Connection::Sqlite(mut connection) => run_migrations(&mut connection, dry_run),
+            Connection::Sqlite(connection) => migrate(connection, recorded, dry_run),
             Connection::Postgres(connection) => {
-                run_migrations(&mut AsyncMigrationHarness::new(*connection), dry_run)
+                let connection = AsyncConnectionWrapper::<AsyncPgConnection>::from(*connection);
+                tokio::task::block_in_place(|| migrate(connection, recorded, dry_run))
             }
             Connection::Mysql(connection) => {
-                run_migrations(&mut AsyncMigrationHarness::new(connection), dry_run)
+                let connection = AsyncConnectionWrapper::<AsyncMysqlConnection>::from(connection);
+                tokio::task::block_in_place(|| migrate(connection, recorded, dry_run))
             }
         }
     }
@@ -276,29 +292,6 @@ impl Database {
         };
         Ok(differences?)
     }
-}
-
-fn run_migrations<DB: koherent_diesel::Engine>(
-    harness: &mut impl MigrationHarness<DB>,
-    dry_run: bool,
-) -> Result<Vec<String>> {
-    let migrations = koherent_diesel::MIGRATIONS;
-    let versions = if dry_run {
-        let pending = harness.pending_migrations(migrations);
-        pending.map(|pending| {
-            let versions = pending.iter();
-            let versions = versions.map(|migration| migration.name().version().to_string());
-            versions.collect()
-        })
-    } else {
-        let done = harness.run_pending_migrations(migrations);
-        done.map(|done| done.iter().map(ToString::to_string).collect())
-    };
-    versions.map_err(|error| {
-        Failure::new(format!(
-            "Koherent's tables could not be created: {error}: connect as the owner of the schema, or grant CREATE on it"
-        ))
-    })
 }
 
 /// Reads a JSON array of texts, numbers and nulls.
@@ -417,6 +410,47 @@ impl Engine {
 
     pub(crate) fn unguard_ddl(self, table: &TrackedTable) -> String {
         on!(self, unguard_ddl(table))
+    }
+
+    /// A name of a table or an index that the engine takes; of a longer one, the end is a checksum.
+    pub(crate) fn bounded(self, name: &str) -> String {
+        on!(self, bounded(name))
+    }
+
+    pub(crate) fn append_only_ddl(self, table: &TrackedTable) -> String {
+        on!(self, append_only_ddl(table))
+    }
+
+    pub(crate) fn drop_append_only_ddl(self, table: &TrackedTable) -> String {
+        on!(self, drop_append_only_ddl(table))
+    }
+
+    pub(crate) fn guard_parts(self, table: &TrackedTable, policy: Policy) -> Vec<String> {
+        on!(self, guard_parts(table, policy))
+    }
+
+    pub(crate) fn append_only_parts(self, table: &TrackedTable) -> Vec<String> {
+        on!(self, append_only_parts(table))
+    }
+
+    /// The versions of Koherent's own migrations.
+    pub(crate) fn migration_versions(self) -> Result<Vec<String>> {
+        fn versions<DB: koherent_diesel::Engine>() -> Result<Vec<String>> {
+            let versions = migrations::<DB>()?.into_iter();
+            Ok(versions
+                .map(|migration| migration.name().version().to_string())
+                .collect())
+        }
+        match self {
+            Self::Sqlite => versions::<diesel::sqlite::Sqlite>(),
+            Self::Postgres => versions::<diesel::pg::Pg>(),
+            Self::Mysql => versions::<diesel::mysql::Mysql>(),
+        }
+    }
+
+    /// What Koherent's own migrations create.
+    pub(crate) fn objects(self) -> Vec<OwnObject> {
+        on!(self, objects())
     }
 
     /// Whether a history column of one declared type stores values as a column of the other does.

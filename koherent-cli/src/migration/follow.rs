@@ -1,267 +1,453 @@
-//! Changing a history table so that it fits its table again, without losing what it has.
+//! Following a change of a table that is under audit: its history gets the columns that the table has, and loses nothing.
 
-use crate::database::{Column, Engine, Table};
+use koherent_diesel::{Guard, Policy};
+
+use super::alter::{Alteration, Retyped};
+use super::begin::{anew, check_names, note_secrets};
+use super::declaration::declaration;
+use super::options::{excluded_key, no_column, of_table, renamed_columns};
+use super::rebuild::{Attachments, rebuild};
+use super::statements::{Retirement, guard, in_comment, push_since, resume, retire, triggers_only};
+use super::widens::widens;
+use super::{Generate, Migration};
+use crate::database::{Column, Database, Engine, Table, describe};
 use crate::failure::{Failure, Result};
 use crate::registry::Audited;
 
-/// A column of a history, and the column that it is to fit.
-pub(super) type Retyped<'f> = (&'f Column, &'f Column);
+/// Writes what follows from the change of a table.
+pub(super) fn follow(
+    database: &mut Database,
+    arguments: &Generate,
+    before: &Audited,
+    live: &Table,
+    migration: &mut Migration,
+) -> Result<()> {
+    let engine = database.engine();
+    let history = describe(database, &before.full_history_name())?.ok_or_else(|| {
+        Failure::new(format!(
+            "the history table `{}` does not exist any more: give it its name back if it was renamed, restore it from a backup if it is lost",
+            before.history
+        ))
+    })?;
+    let renames = renamed_columns(arguments, before, live)?;
+    let is_renewed = arguments.new_history && !arguments.tables.is_empty();
+    if is_renewed || !is_same_key(before, live, &renames) {
+        return another_key(database, arguments, before, live, migration);
+    }
+    let mut after = renamed(before, live);
+    exclude(arguments, before, live, &mut after, &mut migration.notes)?;
+    after.policy = arguments.policy.map_or(before.policy, Into::into);
+    after.key.clone_from(&live.key);
+    after.kept.clear();
+    after.since.clear();
 
-/// The statements that change a history table.
-pub(super) struct Follow<'f> {
-    engine: Engine,
-    table: String,
-    pub(super) up: String,
-    pub(super) down: Vec<String>,
-    /// The columns that the history table has by now.
-    names: Vec<String>,
-    /// Columns that stay in use: their names before and after, and their types where these change.
-    kept: Vec<(String, String, Option<Retyped<'f>>)>,
-    /// Columns that are new, and their names in the history table.
-    new: Vec<(&'f Column, String)>,
+    let mut alteration = Alteration::new(engine, before, &history);
+    let columns = Columns {
+        engine,
+        arguments,
+        before,
+        live,
+        history: &history,
+        renames: &renames,
+    };
+    columns.compare(&mut after, &mut alteration, &mut migration.notes)?;
+    let others: Vec<_> = after.kept.iter().map(|(name, _)| name.clone()).collect();
+    check_names(live, &others)?;
+    let nullable = |there: &str| {
+        let kept = after.kept.iter().find(|(_, name)| name == there);
+        let column = kept.and_then(|(name, _)| live.column(name));
+        column.is_none_or(|column| column.nullable && !live.key.contains(&column.name))
+    };
+    let added = alteration.write(&history, nullable);
+    let is_needed = after != *before || !alteration.up.is_empty() || alteration.rebuilds;
+    if !is_needed && arguments.tables.is_empty() {
+        return Ok(());
+    }
+    for name in &added {
+        after.since.remove(name);
+    }
+    note_secrets(live, added.iter(), &mut migration.notes);
+    if !is_needed {
+        migration.notes.push(format!(
+            "note: the history of {} fits it; the guard is created anew",
+            live.full_name()
+        ));
+    }
+    let mut step = Step {
+        engine,
+        before,
+        after: &after,
+        live,
+        up: alteration.up.clone(),
+        down: alteration.down.iter().rev().cloned().collect(),
+    };
+    if alteration.rebuilds {
+        step.rebuild(database, &alteration, &history)?;
+    }
+    migration.up.push_str(&step.up(&added)?);
+    let down = step.down()?;
+    migration.down.push(down);
+    migration.notes.push(declaration(&after));
+    migration.tables.push(live.name.clone());
+    Ok(())
 }
 
-impl<'f> Follow<'f> {
-    pub(super) fn new(engine: Engine, audited: &Audited, history: &Table) -> Self {
-        let names = history.columns.iter().map(|column| column.name.clone());
-        Self {
-            engine,
-            table: audited.quoted_history(engine),
-            up: String::new(),
-            down: Vec::new(),
-            names: names.collect(),
-            kept: Vec::new(),
-            new: Vec::new(),
+/// The table by its present name.
+fn renamed(before: &Audited, live: &Table) -> Audited {
+    let mut after = before.clone();
+    if before.full_name() != live.full_name() {
+        after.table.clone_from(&live.name);
+        after.schema.clone_from(&live.schema);
+        after.former.push(before.full_name());
+    }
+    after
+}
+
+/// Sets which columns are kept out.
+fn exclude(
+    arguments: &Generate,
+    before: &Audited,
+    live: &Table,
+    after: &mut Audited,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    after.excluded.retain(|name| live.column(name).is_some());
+    for name in of_table(&arguments.include, live) {
+        after.excluded.retain(|excluded| *excluded != name);
+    }
+    for name in of_table(&arguments.exclude, live) {
+        if live.column(&name).is_none() {
+            return Err(no_column(live, &name, "--exclude"));
+        }
+        if live.key.contains(&name) {
+            return Err(excluded_key(live, &name));
+        }
+        if before.kept.iter().any(|(kept, _)| *kept == name) {
+            notes.push(format!(
+                "note: what `{}` had in `{}.{name}` up to now stays in its history",
+                live.full_name(),
+                live.name
+            ));
+        }
+        if !after.excluded.contains(&name) {
+            after.excluded.push(name);
         }
     }
+    Ok(())
+}
 
-    pub(super) fn keeps(&mut self, from: &str, to: &str, retyped: Option<Retyped<'f>>) {
-        self.kept.push((from.to_owned(), to.to_owned(), retyped));
-    }
+/// A comparison of the columns of a table with those of its history.
+struct Columns<'c> {
+    engine: Engine,
+    arguments: &'c Generate,
+    before: &'c Audited,
+    live: &'c Table,
+    history: &'c Table,
+    renames: &'c [(String, String)],
+}
 
-    pub(super) fn adds(&mut self, column: &'f Column, name: &str) {
-        self.new.push((column, name.to_owned()));
-    }
-
-    /// Writes the statements; says which columns are new.
-    pub(super) fn write(
-        &mut self,
-        history: &Table,
-        nullable: impl Fn(&str) -> bool,
-    ) -> Result<Vec<String>> {
-        let (kept, new) = (
-            std::mem::take(&mut self.kept),
-            std::mem::take(&mut self.new),
-        );
-        // What is in the way, and nobody's any more, is set aside.
-        let targets = kept
-            .iter()
-            .map(|(_, to, _)| to)
-            .chain(new.iter().map(|(_, name)| name));
-        let in_the_way: Vec<_> = targets
-            .filter_map(|target| self.stored_as(target))
-            .filter(|stored| !kept.iter().any(|(from, _, _)| from == stored))
-            .collect();
-        let mut unused = Vec::new();
-        for name in in_the_way {
-            unused.push((name.clone(), self.set_aside(&name)));
-        }
-        // Columns that take each other's names go by way of others.
-        let moves: Vec<_> = kept.iter().filter(|(from, to, _)| from != to).collect();
-        let crosses = moves
-            .iter()
-            .any(|(from, to, _)| self.stored_as(to).is_some_and(|stored| stored != *from));
-        if crosses {
-            for (at, (from, _, _)) in moves.iter().enumerate() {
-                self.rename(from, &format!("koherent_moving_{at}"));
-            }
-            for (at, (_, to, _)) in moves.iter().enumerate() {
-                self.rename(&format!("koherent_moving_{at}"), to);
-            }
-        } else {
-            for (from, to, _) in &moves {
-                self.rename(from, to);
-            }
-        }
-        for (_, to, retyped) in &kept {
-            if let Some((stored, column)) = retyped {
-                self.retype(to, stored, column);
-            }
-        }
-        for (column, name) in &new {
-            self.add(column, name);
-        }
-        for stored in history.columns.iter().filter(|stored| !stored.nullable) {
-            let own = koherent_diesel::schema::ATTRIBUTION_COLUMNS;
-            if own.contains(&stored.name.as_str()) || stored.name == "history_id" {
+impl<'c> Columns<'c> {
+    /// Says what becomes of each column.
+    fn compare(
+        &self,
+        after: &mut Audited,
+        alteration: &mut Alteration<'c>,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        for column in &self.live.columns {
+            if after.excluded.contains(&column.name) {
                 continue;
             }
-            let in_use = kept.iter().find(|(from, _, _)| *from == stored.name);
-            let name = match (in_use, unused.iter().find(|(from, _)| *from == stored.name)) {
-                (Some((_, to, _)), _) if !nullable(to) => continue,
-                (Some((_, to, retyped)), _) => {
-                    let declared = retyped.map_or(stored, |(_, column)| column);
-                    self.drop_not_null(to, declared)?;
-                    continue;
-                }
-                (None, Some((_, aside))) => aside.clone(),
-                (None, None) => stored.name.clone(),
+            let Some((name, there)) = self.kept_before(column) else {
+                alteration.adds(column, &column.name);
+                after.kept.push((column.name.clone(), column.name.clone()));
+                continue;
             };
-            self.drop_not_null(&name, stored)?;
-        }
-        Ok(new.iter().map(|(column, _)| column.name.clone()).collect())
-    }
-
-    /// The name under which the history table has a column of that name: not each engine looks at capitals.
-    fn stored_as(&self, name: &str) -> Option<String> {
-        let same = |other: &&String| match self.engine {
-            Engine::Postgres => *other == name,
-            _ => other.eq_ignore_ascii_case(name),
-        };
-        self.names.iter().find(same).cloned()
-    }
-
-    fn alter(&self, change: &str) -> String {
-        format!("ALTER TABLE {} {change};\n", self.table)
-    }
-
-    fn add(&mut self, column: &Column, name: &str) {
-        let quoted = self.engine.quote(name);
-        let declared = format!("{quoted} {}{}", column.declared, column.suffix);
-        let null = match self.engine {
-            Engine::Mysql => " NULL",
-            _ => "",
-        };
-        self.up
-            .push_str(&self.alter(&format!("ADD COLUMN {}{null}", declared.trim_end())));
-        self.down.push(self.alter(&format!("DROP COLUMN {quoted}")));
-        self.names.push(name.to_owned());
-    }
-
-    fn rename(&mut self, old: &str, new: &str) {
-        let quote = |name| self.engine.quote(name);
-        let rename =
-            |from, to| self.alter(&format!("RENAME COLUMN {} TO {}", quote(from), quote(to)));
-        let (there, back) = (rename(old, new), rename(new, old));
-        self.up.push_str(&there);
-        self.down.push(back);
-        self.names.retain(|name| name != old);
-        self.names.push(new.to_owned());
-    }
-
-    /// Keeps the values of a column under another name.
-    fn set_aside(&mut self, name: &str) -> String {
-        let free = |number: &u32| {
-            let other = format!("{name}_before_{number}");
-            !self.names.contains(&other)
-        };
-        let number = (1..).find(free).unwrap_or(1);
-        let aside = format!("{name}_before_{number}");
-        self.rename(name, &aside);
-        aside
-    }
-
-    fn retype(&mut self, name: &str, stored: &Column, column: &Column) {
-        let quoted = self.engine.quote(name);
-        let null = if stored.nullable { "NULL" } else { "NOT NULL" };
-        let to = |column: &Column| match self.engine {
-            Engine::Mysql => format!(
-                "MODIFY COLUMN {quoted} {}{} {null}",
-                column.declared, column.suffix
-            ),
-            _ => format!(
-                "ALTER COLUMN {quoted} TYPE {} USING CAST({quoted} AS {})",
-                column.declared, column.declared
-            ),
-        };
-        self.up.push_str(&self.alter(&to(column)));
-        self.down.push(self.alter(&to(stored)));
-    }
-
-    fn drop_not_null(&mut self, name: &str, column: &Column) -> Result<()> {
-        let quoted = self.engine.quote(name);
-        let change = match self.engine {
-            Engine::Postgres => format!("ALTER COLUMN {quoted} DROP NOT NULL"),
-            Engine::Mysql => format!(
-                "MODIFY COLUMN {quoted} {}{} NULL",
-                column.declared, column.suffix
-            ),
-            // Histories made by this command refuse NULL only in keys.
-            Engine::Sqlite => {
-                return Err(Failure::new(format!(
-                    "the history column `{name}` refuses NULL, and SQLite cannot change that: make the history table anew by hand"
-                )));
+            let to = if there == name { &column.name } else { there };
+            after.kept.push((column.name.clone(), to.clone()));
+            let Some(stored) = self.history.column(there) else {
+                alteration.adds(column, to);
+                continue;
+            };
+            match self.fit(column, stored)? {
+                Fit::Same => alteration.keeps(there, to, None),
+                Fit::Retyped(retyped) => alteration.keeps(there, to, Some(retyped)),
+                Fit::SetAside => {
+                    // What stands there is nobody's any more.
+                    alteration.adds(column, to);
+                    notes.push(self.set_aside(column, stored));
+                }
             }
-        };
-        self.up.push_str(&self.alter(&change));
+            if let Some(since) = self.before.since.get(name) {
+                after.since.insert(column.name.clone(), *since);
+            }
+        }
         Ok(())
     }
-}
 
-/// Whether each value of one type is one of the other, without a change of what it says.
-pub(super) fn widens(engine: Engine, from: &str, to: &str) -> bool {
-    let base = |declared: &str| {
-        let declared = declared.to_ascii_lowercase();
-        declared
-            .split('(')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
-    let (from_base, to_base) = (base(from), base(to));
-    let length = |declared: &str| -> Option<u32> {
-        let (_, rest) = declared.split_once('(')?;
-        rest.split([')', ',']).next()?.trim().parse().ok()
-    };
-    let longer = length(to).is_none_or(|to| length(from).is_some_and(|from| from <= to));
-    match engine {
-        Engine::Sqlite => false,
-        Engine::Postgres => {
-            let integers = ["smallint", "integer", "bigint", "numeric"];
-            let floats = ["real", "double precision"];
-            let texts = ["character varying", "text"];
-            let rank = |order: &[&str], name: &str| order.iter().position(|other| *other == name);
-            let wider = |order: &[&str]| {
-                rank(order, &from_base)
-                    .zip(rank(order, &to_base))
-                    .is_some_and(|(from, to)| from < to)
-            };
-            wider(&integers) && length(to).is_none()
-                || wider(&floats)
-                || wider(&texts)
-                || from_base == to_base && texts.contains(&from_base.as_str()) && longer
-                || to_base == "text" && !matches!(from_base.as_str(), "bytea")
-                || from_base == "json" && to_base == "jsonb"
+    /// The column's name before, and its name in the history.
+    fn kept_before(&self, column: &Column) -> Option<&'c (String, String)> {
+        let renamed = self.renames.iter().find(|(_, new)| *new == column.name);
+        let is_taken = self.renames.iter().any(|(old, _)| *old == column.name);
+        let old = match renamed {
+            Some((old, _)) => old,
+            None if is_taken => return None,
+            None => &column.name,
+        };
+        self.before.kept.iter().find(|(name, _)| name == old)
+    }
+
+    fn fit(&self, column: &'c Column, stored: &'c Column) -> Result<Fit<'c>> {
+        let (engine, from, to) = (self.engine, &stored.declared, &column.kept);
+        // A type of the application's own, which a history does not pin any more.
+        let is_pinned = *from == column.declared && without_length(from) != without_length(to);
+        if from == to || engine.holds(&column.declared, from) && !is_pinned {
+            return Ok(Fit::Same);
         }
-        Engine::Mysql => {
-            let integers = ["tinyint", "smallint", "mediumint", "int", "bigint"];
-            let texts = ["tinytext", "text", "mediumtext", "longtext"];
-            let blobs = ["tinyblob", "blob", "mediumblob", "longblob"];
-            let same_sign = from.contains("unsigned") == to.contains("unsigned");
-            let bare = |name: &str| name.split(' ').next().unwrap_or_default().to_owned();
-            let (from_base, to_base) = (bare(&from_base), bare(&to_base));
-            let rank = |order: &[&str], name: &str| order.iter().position(|other| *other == name);
-            let wider = |order: &[&str]| {
-                rank(order, &from_base)
-                    .zip(rank(order, &to_base))
-                    .is_some_and(|(from, to)| from < to)
-            };
-            wider(&integers) && same_sign
-                || wider(&texts)
-                || wider(&blobs)
-                || from_base == to_base
-                    && matches!(from_base.as_str(), "varchar" | "varbinary")
-                    && longer
-                || from_base == "varchar" && texts[1..].contains(&to_base.as_str())
-                || from_base == "float" && to_base == "double"
-                || from_base == "enum" && to_base == "enum" && is_prefix(from, to)
+        let is_cast = of_table(&self.arguments.cast, self.live).contains(&column.name);
+        if is_cast || is_pinned || widens(engine, from, to) {
+            return Ok(Fit::Retyped((stored, column)));
         }
+        if !self.live.key.contains(&column.name) {
+            return Ok(Fit::SetAside);
+        }
+        // Entries of another type could not be found any more. SQLite takes each value as it can.
+        match engine {
+            Engine::Sqlite => Ok(Fit::Retyped((stored, column))),
+            Engine::Postgres | Engine::Mysql => Err(Failure::new(format!(
+                "`{table}.{name}` is part of the key, and its type changed from {from} to {}, so its entries could not be found any more: \
+                 --cast {name} casts them, where each of them can be cast; `koherent migration generate {table} --new-history` retires \
+                 them as they are, and begins a new history",
+                column.declared,
+                table = self.live.full_name(),
+                name = column.name,
+            ))),
+        }
+    }
+
+    fn set_aside(&self, column: &Column, stored: &Column) -> String {
+        format!(
+            "note: the old values of `{}.{}` ({}) are set aside in their history, because not each of them need be one of {}; \
+             --cast {} casts them",
+            self.live.full_name(),
+            column.name,
+            stored.declared,
+            column.declared,
+            column.name
+        )
     }
 }
 
-/// `enum('a','b')` has all values of `enum('a')`, in the same places.
-fn is_prefix(from: &str, to: &str) -> bool {
-    from.strip_suffix(')')
-        .is_some_and(|from| to.starts_with(from))
+/// `character varying(20)` is `character varying`.
+fn without_length(declared: &str) -> String {
+    match (declared.find('('), declared.find(')')) {
+        (Some(from), Some(to)) if from < to => {
+            format!("{}{}", &declared[..from], &declared[to + 1..])
+        }
+        _ => declared.to_owned(),
+    }
+}
+
+/// How the column of a history fits that of its table.
+enum Fit<'c> {
+    Same,
+    Retyped(Retyped<'c>),
+    SetAside,
+}
+
+/// The statements for one table.
+struct Step<'s> {
+    engine: Engine,
+    before: &'s Audited,
+    after: &'s Audited,
+    live: &'s Table,
+    up: String,
+    down: String,
+}
+
+impl Step<'_> {
+    /// Makes the history table anew where SQLite cannot change it.
+    fn rebuild(
+        &mut self,
+        database: &mut Database,
+        alteration: &Alteration<'_>,
+        history: &Table,
+    ) -> Result<()> {
+        let name = &self.before.history;
+        let attachments = Attachments::read(database, name)?;
+        let own = self.engine.history_ddl(self.after.tracked(self.live));
+        let columns = alteration.columns(history, self.after, self.live);
+        self.up
+            .push_str(&rebuild(name, &columns, &own, &attachments));
+        let columns = alteration.columns_before(history);
+        let down = rebuild(name, &columns, &own, &attachments);
+        self.down.insert_str(0, &down);
+        Ok(())
+    }
+
+    fn is_renamed(&self) -> bool {
+        self.before.full_name() != self.after.full_name()
+    }
+
+    fn up(&self, added: &[String]) -> Result<String> {
+        let (was, is) = (
+            self.before.tracked(self.live),
+            self.after.tracked(self.live),
+        );
+        let engine = self.engine;
+        let mut sql = format!(
+            "-- The history of {} follows its table.\n",
+            in_comment(&self.live.full_name())
+        );
+        // What fails half-way where DDL is no transaction leaves the guard where it is, and the table registered.
+        let mut triggers = triggers_only(&engine.unguard_ddl(was));
+        if self.is_renamed() {
+            // Where triggers go by the name of their table, that is the new one.
+            if engine == Engine::Postgres {
+                triggers = triggers_only(&engine.unguard_ddl(is));
+            }
+            triggers.push_str(&engine.drop_append_only_ddl(was));
+        }
+        if engine == Engine::Mysql {
+            sql.push_str(&self.up);
+            sql.push_str(&triggers);
+        } else {
+            sql.push_str(&triggers);
+            sql.push_str(&self.up);
+        }
+        if self.is_renamed() {
+            sql.push_str(&engine.append_only_ddl(is));
+            sql.push_str(&format!(
+                "DELETE FROM koherent_table WHERE {};\n",
+                self.before.registration(engine)
+            ));
+        }
+        sql.push_str(&engine.guard_ddl(is, &guard(self.after, self.live)?));
+        sql.push_str(&push_since(engine, self.after, added));
+        sql.push_str(&self.after.push_former(engine));
+        Ok(sql)
+    }
+
+    fn down(&self) -> Result<String> {
+        let (was, is) = (
+            self.before.tracked(self.live),
+            self.after.tracked(self.live),
+        );
+        let engine = self.engine;
+        let mut sql = triggers_only(&engine.unguard_ddl(is));
+        if self.down.contains("DROP COLUMN") {
+            sql.push_str("-- What was recorded since in columns that are taken away is lost.\n");
+        }
+        if self.is_renamed() {
+            sql.push_str(&engine.drop_append_only_ddl(is));
+        }
+        sql.push_str(&self.down);
+        let mut earlier = guard(self.before, self.live)?;
+        let columns_are_there = self
+            .before
+            .kept
+            .iter()
+            .all(|(name, _)| self.live.column(name).is_some());
+        if self.before.policy == Policy::Capture && engine != Engine::Postgres && !columns_are_there
+        {
+            sql.push_str(
+                "-- Triggers cannot name columns that are not there yet, so until the next migration writes are refused.\n",
+            );
+            earlier = Guard::refuse().excluding(self.before.excluded.iter().map(String::as_str));
+        }
+        let rename = |from: &Audited, to: &Audited| {
+            format!(
+                "ALTER TABLE {} RENAME TO {};\n",
+                from.quoted(engine),
+                match engine {
+                    // A table is renamed within its schema.
+                    Engine::Postgres | Engine::Sqlite => engine.quote(&to.table),
+                    Engine::Mysql => to.quoted(engine),
+                }
+            )
+        };
+        if self.is_renamed() {
+            sql.push_str(&format!(
+                "DELETE FROM koherent_table WHERE {};\n",
+                self.after.registration(engine)
+            ));
+            sql.push_str(
+                "-- A guard is made under the name of its table; the table gets its name back when the migration that renamed it is undone.\n",
+            );
+            sql.push_str(&rename(self.after, self.before));
+            sql.push_str(&engine.append_only_ddl(was));
+        }
+        sql.push_str(&engine.guard_ddl(was, &earlier));
+        if self.is_renamed() {
+            sql.push_str(&rename(self.before, self.after));
+        }
+        sql.push_str(&push_since(engine, self.before, &[]));
+        sql.push_str(&self.before.push_former(engine));
+        Ok(sql)
+    }
+}
+
+fn is_same_key(before: &Audited, live: &Table, renames: &[(String, String)]) -> bool {
+    let renamed = |key: &String| {
+        let rename = renames.iter().find(|(old, _)| old == key);
+        rename.map_or(key, |(_, new)| new).clone()
+    };
+    let mut was: Vec<_> = before.key.iter().map(renamed).collect();
+    let mut is = live.key.clone();
+    was.sort_unstable();
+    is.sort_unstable();
+    was == is
+}
+
+/// Another key is another history: the present one is retired, and a new one begins.
+fn another_key(
+    database: &mut Database,
+    arguments: &Generate,
+    before: &Audited,
+    live: &Table,
+    migration: &mut Migration,
+) -> Result<()> {
+    let engine = database.engine();
+    if !arguments.new_history {
+        return Err(Failure::new(format!(
+            "the key of `{0}` was ({1}) and is ({2}): where a column was renamed, say --rename OLD=NEW; another key is another history, \
+             so `koherent migration generate {0} --new-history` retires the present one, which stays as it is, and begins a new one",
+            live.full_name(),
+            before.key.join(", "),
+            live.key.join(", ")
+        )));
+    }
+    let mut after = renamed(before, live);
+    exclude(arguments, before, live, &mut after, &mut migration.notes)?;
+    let policy = arguments.policy.map_or(before.policy, Into::into);
+    let was = match engine {
+        Engine::Postgres => renamed(before, live),
+        _ => before.clone(),
+    };
+    migration.up.push_str(&format!(
+        "-- {} gets another history; {} stays.\n",
+        in_comment(&live.full_name()),
+        in_comment(&before.history)
+    ));
+    migration
+        .up
+        .push_str(&triggers_only(&engine.unguard_ddl(was.tracked(live))));
+    let reason = format!(
+        "a new history begins; its key was ({})",
+        before.key.join(", ")
+    );
+    let retirement = Retirement {
+        user: None,
+        reason: &reason,
+    };
+    migration.up.push_str(&retire(engine, before, &retirement));
+    // Undone after what follows.
+    migration.down.push(resume(engine, before));
+    anew(database, live, after.excluded, policy, migration)?;
+    migration.notes.push(format!(
+        "note: `{}` is retired and stays; `koherent baseline {}` gives each row its first entry in the new history",
+        before.history,
+        live.full_name()
+    ));
+    Ok(())
 }

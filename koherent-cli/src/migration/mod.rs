@@ -2,29 +2,42 @@
 //!
 //! For a table that is under audit already, it writes what follows from a change of the table. Nothing of a history is
 //! dropped: columns that are gone stay with their values, and columns that changed their type in a way that might lose
-//! values are set aside under another name.
+//! values are set aside under another name. A table that cannot be followed keeps no other from being so.
 
+mod alter;
+mod begin;
+pub(crate) mod declaration;
+pub(crate) mod folder;
 mod follow;
+mod options;
+mod rebuild;
+pub(crate) mod statements;
+mod widens;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use koherent_core::{Clock as _, SystemClock};
-use koherent_diesel::{Guard, Policy};
+use koherent_diesel::Policy;
 
-use follow::{Follow, widens};
+use begin::begin;
+pub(crate) use begin::null_keys;
+use folder::Files;
+use follow::follow;
+use options::{all_are_meant, renamed_tables};
 
-use crate::database::{Column, Database, Engine, Table, describe};
+use crate::database::{Database, Table, candidates, describe};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::registry::{Audited, registered};
+use crate::registry::{Audited, gone, registered, retired, with_schema};
 
 /// Arguments of `migration generate`.
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
     /// The tables to put under audit, or whose change to follow; without any, all that are under audit and have changed.
     tables: Vec<String>,
+    /// Put all tables under audit that are not yet, but those of tools.
+    #[arg(long, conflicts_with = "tables")]
+    all: bool,
     /// A column to keep out of the history (a secret, say): COLUMN, or TABLE.COLUMN.
     #[arg(long, value_name = "COLUMN")]
     exclude: Vec<String>,
@@ -37,10 +50,16 @@ pub(crate) struct Generate {
     /// A column that was renamed since: OLD=NEW, or TABLE.OLD=NEW.
     #[arg(long, value_name = "OLD=NEW")]
     rename: Vec<String>,
+    /// A table that was renamed since: OLD=NEW. Its history follows, and keeps its name.
+    #[arg(long, value_name = "OLD=NEW")]
+    rename_table: Vec<String>,
     /// A column whose history is to be cast to its new type, where that might fail or lose digits: COLUMN, or TABLE.COLUMN.
     /// By default such a history is set aside under another name.
     #[arg(long, value_name = "COLUMN")]
     cast: Vec<String>,
+    /// Retire the history of a table whose key is another one, and begin a new history. The old one stays as it is.
+    #[arg(long)]
+    new_history: bool,
     /// The folder of the migrations.
     #[arg(long, value_name = "FOLDER", default_value = "migrations")]
     migration_dir: PathBuf,
@@ -70,7 +89,7 @@ impl From<PolicyName> for Policy {
 }
 
 /// What a migration does.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Migration {
     up: String,
     /// In the order of the tables: the last is undone first.
@@ -80,49 +99,63 @@ struct Migration {
     tables: Vec<String>,
 }
 
+/// Writes the migration. Says whether it is whole: what is wrong with tables that nobody named is said, and keeps no other
+/// table from its migration.
 pub(crate) fn generate(
     database: &mut Database,
     arguments: &Generate,
     output: &mut Output,
-) -> Result<()> {
+) -> Result<bool> {
     let known = registered(database)?;
-    let names = match arguments.tables.len() {
-        0 => known.iter().map(Audited::full_name).collect(),
-        _ => arguments.tables.clone(),
-    };
-    if names.is_empty() {
+    let mut targets = targets(database, arguments, &known)?;
+    if targets.is_empty() && !arguments.all && retired(database)?.is_empty() {
         return Err(Failure::new(
-            "no table is under audit yet: name one, `koherent migration generate TABLE`",
+            "no table is under audit yet: name one, `koherent migration generate TABLE`, or take --all",
         ));
     }
+    let mut problems = Vec::new();
     let mut migration = Migration::default();
     let mut described = Vec::new();
-    for name in &names {
-        let live = describe(database, name)?.ok_or_else(|| {
-            Failure::new(format!(
-                "there is no table `{name}` in this database: run the migration that creates it first, or write its name as the database has it"
-            ))
-        })?;
-        if live.key.is_empty() {
-            return Err(Failure::new(format!(
-                "the table `{name}` has no primary key: history is that of a key, so give it one first"
-            )));
-        }
-        if let Some(unfit) = live.unfit {
-            return Err(Failure::new(format!("the table `{name}` {unfit}")));
-        }
-        described.push(live.clone());
-        match known
-            .iter()
-            .find(|audited| audited.full_name() == live.full_name())
-        {
-            Some(audited) => follow(database, arguments, audited, &live, &mut migration)?,
-            None => begin(database, arguments, &live, &mut migration)?,
+    for target in &mut targets {
+        // What fails half-way leaves nothing behind.
+        let mut whole = migration.clone();
+        let done = table(database, target).and_then(|live| {
+            described.push(live.clone());
+            match &target.before {
+                Some(before) => follow(database, arguments, before, &live, &mut whole),
+                None => begin(database, arguments, &live, &mut whole).map(drop),
+            }
+        });
+        match done {
+            Ok(()) => migration = whole,
+            Err(failure) if target.is_named => return Err(failure),
+            Err(failure) => problems.push(failure),
         }
     }
-    all_are_meant(arguments, &described)?;
+    if problems.is_empty() || !described.is_empty() {
+        all_are_meant(arguments, &described)?;
+    }
+    write(database, arguments, &migration, problems.is_empty(), output)?;
+    for problem in &problems {
+        crate::report(problem);
+    }
+    Ok(problems.is_empty())
+}
+
+/// Writes the folder, or shows what it would hold.
+fn write(
+    database: &mut Database,
+    arguments: &Generate,
+    migration: &Migration,
+    is_whole: bool,
+    output: &mut Output,
+) -> Result<()> {
     if migration.tables.is_empty() {
-        return output.line("nothing to do: the histories fit their tables");
+        return output.line(match is_whole {
+            true if arguments.all => "nothing to do: all tables are under audit",
+            true => "nothing to do: the histories fit their tables",
+            false => "nothing to do for the other tables",
+        });
     }
     let down: String = migration.down.iter().rev().map(String::as_str).collect();
     if arguments.dry_run {
@@ -131,7 +164,14 @@ pub(crate) fn generate(
         output.line("-- down.sql")?;
         output.line(down.trim_end())?;
     } else {
-        let folder = write(arguments, &migration, &down)?;
+        let name = format!("audit_{}", migration.tables.join("_"));
+        let files = Files {
+            folder: &arguments.migration_dir,
+            name: arguments.name.as_ref().unwrap_or(&name),
+            up: &migration.up,
+            down: &down,
+        };
+        let folder = files.write(database.engine())?;
         output.line(&format!("wrote {}", folder.display()))?;
     }
     for note in &migration.notes {
@@ -140,555 +180,168 @@ pub(crate) fn generate(
     Ok(())
 }
 
-/// Each option is about one of the tables: one that is not is misspelt, and a secret may be in a history for it.
-fn all_are_meant(arguments: &Generate, tables: &[Table]) -> Result<()> {
-    let old = |rename: &String| rename.split('=').next().unwrap_or_default().to_owned();
-    for (option, columns) in [
-        ("--exclude", arguments.exclude.clone()),
-        ("--include", arguments.include.clone()),
-        ("--cast", arguments.cast.clone()),
-        ("--rename", arguments.rename.iter().map(old).collect()),
-    ] {
-        for column in columns {
-            let meant: Vec<_> = tables
-                .iter()
-                .filter_map(|table| Some((table, column_of(&column, table)?)))
-                .collect();
-            let Some((table, name)) = meant.first() else {
-                let names: Vec<_> = tables.iter().map(Table::full_name).collect();
-                return Err(Failure::new(format!(
-                    "{option} {column}: none of the tables is meant, they are {}",
-                    names.join(", ")
-                )));
-            };
-            if matches!(option, "--include" | "--cast")
-                && !meant
-                    .iter()
-                    .any(|(table, name)| table.column(name).is_some())
-            {
-                return Err(no_column(table, name, option));
+/// A table to look at.
+struct Target {
+    name: String,
+    /// What it was, where it is under audit.
+    before: Option<Audited>,
+    /// Whether somebody named it: then it must be done.
+    is_named: bool,
+}
+
+fn targets(
+    database: &mut Database,
+    arguments: &Generate,
+    known: &[Audited],
+) -> Result<Vec<Target>> {
+    let mut renamed = Vec::new();
+    for (old, new) in renamed_tables(arguments)? {
+        renamed.push(renamed_target(database, known, old, new)?);
+    }
+    let is_renamed = |audited: &Audited| {
+        let name = audited.full_name();
+        renamed.iter().any(|target: &Target| {
+            let before = target.before.as_ref();
+            before.is_some_and(|before| before.full_name() == name)
+        })
+    };
+    let mut targets = Vec::new();
+    if arguments.all {
+        for name in candidates(database)? {
+            let is_new = refuse_tools(database, known, &name).is_ok()
+                && !known.iter().any(|audited| audited.full_name() == name)
+                && !renamed.iter().any(|target| target.name == name);
+            if is_new {
+                targets.push(Target {
+                    name,
+                    before: None,
+                    is_named: false,
+                });
             }
         }
+    } else if arguments.tables.is_empty() {
+        let others = known.iter().filter(|audited| !is_renamed(audited));
+        targets.extend(others.map(|audited| Target {
+            name: audited.full_name(),
+            before: Some(audited.clone()),
+            is_named: false,
+        }));
     }
-    Ok(())
+    for name in &arguments.tables {
+        refuse_tools(database, known, name)?;
+        // As the database has it: `public.samples` is `samples`, where it is.
+        let full_name =
+            describe(database, name)?.map_or_else(|| name.clone(), |live| live.full_name());
+        if renamed.iter().any(|target| target.name == full_name) {
+            continue;
+        }
+        let before = known
+            .iter()
+            .find(|audited| audited.full_name() == full_name);
+        targets.push(Target {
+            name: name.clone(),
+            before: before.cloned(),
+            is_named: true,
+        });
+    }
+    targets.extend(renamed);
+    Ok(targets)
 }
 
-/// Puts a table under audit.
-fn begin(
+fn renamed_target(
     database: &mut Database,
-    arguments: &Generate,
-    live: &Table,
-    migration: &mut Migration,
-) -> Result<()> {
-    let engine = database.engine();
-    let excluded = of_table(&arguments.exclude, live);
-    for column in &excluded {
-        if live.column(column).is_none() {
-            return Err(no_column(live, column, "--exclude"));
-        }
-        if live.key.contains(column) {
-            return Err(excluded_key(live, column));
-        }
-    }
-    let kept = live.columns.iter().map(|column| column.name.clone());
-    let kept: Vec<_> = kept.filter(|name| !excluded.contains(name)).collect();
-    check_names(live, &kept)?;
-    let history = format!("{}_history", live.name);
-    let full_history = match &live.schema {
-        Some(schema) => format!("{schema}.{history}"),
-        None => history.clone(),
-    };
-    if describe(database, &full_history)?.is_some() {
-        return Err(Failure::new(format!(
-            "there is a table `{full_history}` already, and `{}` is not registered as under audit: is it a history made by hand? \
-             Then run what `{}::table::guard_ddl` writes, which registers it",
-            live.full_name(),
-            live.name
-        )));
-    }
-    let audited = Audited {
-        schema: live.schema.clone(),
-        table: live.name.clone(),
-        history_schema: live.schema.clone(),
-        history,
-        policy: arguments.policy.map_or(Policy::Refuse, Into::into),
-        key: live.key.clone(),
-        kept: kept.into_iter().map(|name| (name.clone(), name)).collect(),
-        excluded,
-        since: std::collections::BTreeMap::new(),
-    };
-    let tracked = audited.tracked(live);
-    migration.up.push_str(&format!(
-        "-- {} is under audit: each change leaves a row in {}.\n",
-        in_comment(&live.full_name()),
-        in_comment(&audited.history)
-    ));
-    migration.up.push_str(&engine.history_ddl(tracked));
-    migration
-        .up
-        .push_str(&engine.guard_ddl(tracked, &guard(&audited, live)?));
-    migration.down.push(format!(
-        "{}{}",
-        engine.unguard_ddl(tracked),
-        engine.drop_history_ddl(tracked)
-    ));
-    migration.notes.push(declaration(&audited));
-    migration.tables.push(live.name.clone());
-    Ok(())
-}
-
-/// Follows a change of a table that is under audit.
-fn follow(
-    database: &mut Database,
-    arguments: &Generate,
-    before: &Audited,
-    live: &Table,
-    migration: &mut Migration,
-) -> Result<()> {
-    let engine = database.engine();
-    let history = describe(
-        database,
-        &match &before.history_schema {
-            Some(schema) => format!("{schema}.{}", before.history),
-            None => before.history.clone(),
-        },
-    )?
-    .ok_or_else(|| {
+    known: &[Audited],
+    old: &str,
+    new: &str,
+) -> Result<Target> {
+    let before = known.iter().find(|audited| audited.full_name() == old);
+    let before = before.ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(Audited::full_name).collect();
         Failure::new(format!(
-            "the history table `{}` does not exist any more: run the migration that creates it",
-            before.history
+            "--rename-table {old}={new}: no table `{old}` is under audit, these are: {}",
+            names.join(", ")
         ))
     })?;
-    let renames = renames(arguments, before, live)?;
-    let mut after = before.clone();
-    after.policy = arguments.policy.map_or(before.policy, Into::into);
-    after.excluded.retain(|name| live.column(name).is_some());
-    for name in of_table(&arguments.include, live) {
-        after.excluded.retain(|excluded| *excluded != name);
-    }
-    for name in of_table(&arguments.exclude, live) {
-        if live.column(&name).is_none() {
-            return Err(no_column(live, &name, "--exclude"));
-        }
-        if live.key.contains(&name) {
-            return Err(excluded_key(live, &name));
-        }
-        if before.kept.iter().any(|(kept, _)| *kept == name) {
-            migration.notes.push(format!(
-                "note: what `{}` had in `{}.{name}` up to now stays in its history",
-                live.full_name(),
-                live.name
-            ));
-        }
-        if !after.excluded.contains(&name) {
-            after.excluded.push(name);
-        }
-    }
-    compare_keys(before, live, &renames)?;
-    after.key.clone_from(&live.key);
-    after.kept.clear();
-    after.since.clear();
-
-    let mut follow = Follow::new(engine, before, &history);
-    let kept: Vec<_> = live
-        .columns
-        .iter()
-        .filter(|column| !after.excluded.contains(&column.name))
-        .collect();
-    for column in &kept {
-        let renamed = renames.iter().find(|(_, new)| *new == column.name);
-        let is_taken = renames.iter().any(|(old, _)| *old == column.name);
-        let old = match renamed {
-            Some((old, _)) => Some(old),
-            None => (!is_taken).then_some(&column.name),
-        };
-        let was = old.and_then(|old| before.kept.iter().find(|(name, _)| name == old));
-        let Some((name, there)) = was else {
-            follow.adds(column, &column.name);
-            after.kept.push((column.name.clone(), column.name.clone()));
-            continue;
-        };
-        let to = if there == name { &column.name } else { there };
-        after.kept.push((column.name.clone(), to.clone()));
-        let Some(stored) = history.column(there) else {
-            follow.adds(column, to);
-            continue;
-        };
-        let is_cast = of_table(&arguments.cast, live).contains(&column.name);
-        if engine.holds(&column.declared, &stored.declared) {
-            follow.keeps(there, to, None);
-        } else if engine != Engine::Sqlite
-            && (is_cast || widens(engine, &stored.declared, &column.declared))
-        {
-            follow.keeps(there, to, Some((stored, column)));
-        } else if live.key.contains(&column.name) {
-            return Err(retyped_key(engine, live, stored, column));
-        } else {
-            // What stands there is nobody's any more.
-            follow.adds(column, to);
-            migration.notes.push(format!(
-                "note: the old values of `{}.{}` ({}) are set aside in their history, because not each of them need be one of {}{}",
-                live.full_name(),
-                column.name,
-                stored.declared,
-                column.declared,
-                match engine {
-                    Engine::Sqlite => String::new(),
-                    _ => format!("; --cast {} casts them", column.name),
-                }
-            ));
-        }
-        if let Some(since) = before.since.get(name) {
-            after.since.insert(column.name.clone(), *since);
-        }
-    }
-    let others: Vec<_> = after.kept.iter().map(|(name, _)| name.clone()).collect();
-    check_names(live, &others)?;
-    let nullable = |there: &str| {
-        let kept = after.kept.iter().find(|(_, name)| name == there);
-        let column = kept.and_then(|(name, _)| live.column(name));
-        column.is_none_or(|column| column.nullable)
-    };
-    let added = follow.write(&history, nullable)?;
-    if after == *before && follow.up.is_empty() && arguments.tables.is_empty() {
-        return Ok(());
-    }
-    for name in &added {
-        after.since.remove(name);
-    }
-    let (was, is) = (before.tracked(live), after.tracked(live));
-    if after == *before && follow.up.is_empty() {
-        migration.notes.push(format!(
-            "note: the history of {} fits it; the guard is created anew",
-            live.full_name()
-        ));
-    }
-    migration.up.push_str(&format!(
-        "-- The history of {} follows its table.\n",
-        in_comment(&live.full_name())
-    ));
-    // What fails half-way where DDL is no transaction leaves the guard where it is, and the table registered.
-    let triggers = triggers_only(&engine.unguard_ddl(was));
-    if engine == Engine::Mysql {
-        migration.up.push_str(&follow.up);
-        migration.up.push_str(&triggers);
-    } else {
-        migration.up.push_str(&triggers);
-        migration.up.push_str(&follow.up);
-    }
-    migration
-        .up
-        .push_str(&engine.guard_ddl(is, &guard(&after, live)?));
-    migration.up.push_str(&push_since(engine, &after, &added));
-
-    let mut down = triggers_only(&engine.unguard_ddl(is));
-    if follow
-        .down
-        .iter()
-        .any(|statement| statement.contains("DROP COLUMN"))
-    {
-        down.push_str("-- What was recorded since in columns that are taken away is lost.\n");
-    }
-    for statement in follow.down.iter().rev() {
-        down.push_str(statement);
-    }
-    let mut earlier = guard(before, live)?;
-    let columns_are_there = before
-        .kept
-        .iter()
-        .all(|(name, _)| live.column(name).is_some());
-    if before.policy == Policy::Capture && engine != Engine::Postgres && !columns_are_there {
-        down.push_str(
-            "-- Triggers cannot name columns that are not there yet, so until the next migration writes are refused.\n",
-        );
-        earlier = Guard::refuse().excluding(before.excluded.iter().map(String::as_str));
-    }
-    down.push_str(&engine.guard_ddl(was, &earlier));
-    down.push_str(&push_since(engine, before, &[]));
-    migration.down.push(down);
-    migration.notes.push(declaration(&after));
-    migration.tables.push(live.name.clone());
-    Ok(())
-}
-
-/// `unguard_ddl` without its last statement, which takes the table from the registered ones.
-fn triggers_only(unguard: &str) -> String {
-    match unguard.rfind("DELETE FROM koherent_table") {
-        Some(at) => unguard[..at].to_owned(),
-        None => unguard.to_owned(),
-    }
-}
-
-/// Says since which entry columns are kept: those that are added now, and those that were added before.
-fn push_since(engine: Engine, audited: &Audited, added: &[String]) -> String {
-    if added.is_empty() && audited.since.is_empty() {
-        return String::new();
-    }
-    let last = format!(
-        "(SELECT COALESCE(max(history_id), 0) FROM {})",
-        audited.quoted_history(engine)
-    );
-    let now = added.iter().map(|name| (name, last.clone()));
-    let before = audited
-        .since
-        .iter()
-        .map(|(name, id)| (name, id.to_string()));
-    let pairs: Vec<_> = before
-        .chain(now)
-        .map(|(name, id)| format!("{}, {id}", engine.literal(name)))
-        .collect();
-    let object = match engine {
-        Engine::Sqlite => "json_object",
-        Engine::Postgres => "json_build_object",
-        Engine::Mysql => "JSON_OBJECT",
-    };
-    format!(
-        "UPDATE koherent_table SET kept_since = {object}({}) WHERE tracked_schema = {} AND tracked_table = {};\n",
-        pairs.join(", "),
-        engine.literal(audited.schema.as_deref().unwrap_or_default()),
-        engine.literal(&audited.table)
-    )
-}
-
-/// Another key is another history.
-fn compare_keys(before: &Audited, live: &Table, renames: &[(String, String)]) -> Result<()> {
-    let renamed = |key: &String| {
-        let rename = renames.iter().find(|(old, _)| old == key);
-        rename.map_or(key, |(_, new)| new).clone()
-    };
-    let mut was: Vec<_> = before.key.iter().map(renamed).collect();
-    let mut is = live.key.clone();
-    was.sort_unstable();
-    is.sort_unstable();
-    if was == is {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "the key of `{}` was ({}) and is ({}): where a column was renamed, say --rename OLD=NEW; another key is another history, \
-         so run the down.sql of the migration that put the table under audit (which drops its history), or keep the key",
-        live.full_name(),
-        before.key.join(", "),
-        live.key.join(", ")
-    )))
-}
-
-fn retyped_key(engine: Engine, live: &Table, stored: &Column, column: &Column) -> Failure {
-    let what_to_do = match engine {
-        Engine::Sqlite => {
-            "SQLite cannot change the type of a column, so make the history table anew by hand, with this type".to_owned()
-        }
-        _ => format!("cast them with --cast {}", column.name),
-    };
-    Failure::new(format!(
-        "`{}.{}` is part of the key, and its type changed from {} to {}, so its entries could not be found any more: {what_to_do}",
-        live.full_name(),
-        column.name,
-        stored.declared,
-        column.declared
-    ))
-}
-
-fn excluded_key(live: &Table, column: &str) -> Failure {
-    Failure::new(format!(
-        "--exclude {column}: it is part of the key of `{}`, and history is that of a key",
-        live.full_name()
-    ))
-}
-
-/// A name as a comment takes it.
-fn in_comment(name: &str) -> String {
-    name.replace(char::is_control, " ")
-}
-
-/// The guard of a table.
-fn guard(audited: &Audited, live: &Table) -> Result<Guard> {
-    let mut guard =
-        Guard::new(audited.policy).excluding(audited.excluded.iter().map(String::as_str));
-    if audited.policy == Policy::Capture {
-        if let Some(index) = &live.unique_expression {
-            return Err(Failure::new(format!(
-                "`{}` has the unique index `{index}` over an expression, so what REPLACE deletes could not be captured: use --policy refuse",
-                live.full_name()
-            )));
-        }
-        for columns in &live.unique {
-            let columns = columns
-                .iter()
-                .map(|(name, collation)| (name.as_str(), collation.as_deref()));
-            guard = guard.unique_with(columns);
-        }
-    }
-    Ok(guard)
-}
-
-/// The columns of `--rename`: old and new.
-fn renames(arguments: &Generate, before: &Audited, live: &Table) -> Result<Vec<(String, String)>> {
-    let mut renames = Vec::new();
-    for rename in &arguments.rename {
-        let (old, new) = rename.split_once('=').ok_or_else(|| {
-            Failure::new(format!(
-                "--rename {rename}: it is OLD=NEW, or TABLE.OLD=NEW"
-            ))
-        })?;
-        let Some(old) = column_of(old, live) else {
-            continue;
-        };
-        if live.column(new).is_none() {
-            return Err(no_column(live, new, "--rename"));
-        }
-        if !before.kept.iter().any(|(name, _)| *name == old) {
-            return Err(Failure::new(format!(
-                "--rename {rename}: the history of `{}` keeps no column `{old}`",
-                live.full_name()
-            )));
-        }
-        renames.push((old, new.to_owned()));
-    }
-    Ok(renames)
-}
-
-/// The columns that are meant of this table: `column`, or `table.column`.
-fn of_table(arguments: &[String], live: &Table) -> Vec<String> {
-    arguments
-        .iter()
-        .filter_map(|argument| column_of(argument, live))
-        .collect()
-}
-
-fn column_of(argument: &str, live: &Table) -> Option<String> {
-    match argument.rsplit_once('.') {
-        Some((table, column)) => {
-            (table == live.full_name() || table == live.name).then(|| column.to_owned())
-        }
-        None => Some(argument.to_owned()),
-    }
-}
-
-fn no_column(live: &Table, column: &str, option: &str) -> Failure {
-    let names: Vec<_> = live
-        .columns
-        .iter()
-        .map(|column| column.name.as_str())
-        .collect();
-    Failure::new(format!(
-        "{option}: `{}` has no column `{column}`, it has {}; say TABLE.COLUMN for one of several tables",
-        live.full_name(),
-        names.join(", ")
-    ))
-}
-
-/// A history has columns of its own.
-fn check_names(live: &Table, kept: &[String]) -> Result<()> {
-    if let Some(column) = live
-        .columns
-        .iter()
-        .find(|column| column.name.starts_with("koherent_"))
-    {
+    if describe(database, new)?.is_none() {
         return Err(Failure::new(format!(
-            "`{}.{}` has a name that guards use: rename it",
-            live.full_name(),
-            column.name
+            "--rename-table {old}={new}: there is no table `{new}` in this database: run the migration that renames it first"
         )));
     }
-    let own = koherent_diesel::schema::ATTRIBUTION_COLUMNS;
-    let taken = kept
+    if known.iter().any(|audited| audited.full_name() == new) {
+        return Err(Failure::new(format!(
+            "--rename-table {old}={new}: `{new}` is under audit itself; `koherent retire {old}` keeps the history of a table that is gone"
+        )));
+    }
+    Ok(Target {
+        name: new.to_owned(),
+        before: Some(before.clone()),
+        is_named: true,
+    })
+}
+
+/// The table, if it can have a history.
+fn table(database: &mut Database, target: &Target) -> Result<Table> {
+    let name = &target.name;
+    let live = match describe(database, name)? {
+        Some(live) => live,
+        None => {
+            return Err(match &target.before {
+                Some(before) => gone(database, before),
+                None => Failure::new(format!(
+                    "there is no table `{name}` in this database: run the migration that creates it first, or write its name as the database has it"
+                )),
+            });
+        }
+    };
+    if live.key.is_empty() {
+        return Err(Failure::new(format!(
+            "the table `{name}` has no primary key: history is that of a key, so give it one first"
+        )));
+    }
+    match live.unfit {
+        Some(unfit) => Err(Failure::new(format!("the table `{name}` {unfit}"))),
+        None => Ok(live),
+    }
+}
+
+/// Tables of tools, and histories, have no history.
+fn refuse_tools(database: &mut Database, known: &[Audited], name: &str) -> Result<()> {
+    /// Where tools keep which migrations have run.
+    const TOOLS: [&str; 7] = [
+        "schema_migrations",
+        "_sqlx_migrations",
+        "seaql_migrations",
+        "refinery_schema_history",
+        "flyway_schema_history",
+        "databasechangelog",
+        "sqlite_sequence",
+    ];
+    let table = name.rsplit('.').next().unwrap_or(name);
+    let lower = table.to_lowercase();
+    if lower.starts_with("koherent_") || lower.starts_with("__koherent_") {
+        return Err(Failure::new(format!(
+            "`{name}` is one of Koherent's own tables, which guard themselves: it cannot be put under audit"
+        )));
+    }
+    if lower.starts_with("__diesel_") || TOOLS.contains(&lower.as_str()) {
+        return Err(Failure::new(format!(
+            "`{name}` is the table of a tool, which writes to it by itself: it cannot be put under audit"
+        )));
+    }
+    let mut histories = known.to_vec();
+    histories.extend(retired(database)?);
+    let full_name = describe(database, name).ok().flatten().map_or_else(
+        || name.to_owned(),
+        |live| with_schema(live.schema.as_deref(), &live.name),
+    );
+    match histories
         .iter()
-        .find(|name| own.contains(&name.as_str()) || *name == "history_id");
-    match taken {
-        Some(name) => Err(Failure::new(format!(
-            "`{}.{name}` has the name of a column that each history has: rename it, or --exclude {name}",
-            live.full_name()
+        .find(|audited| audited.full_history_name() == full_name)
+    {
+        Some(audited) => Err(Failure::new(format!(
+            "`{name}` is the history of `{}`: a history has no history",
+            audited.full_name()
         ))),
         None => Ok(()),
     }
-}
-
-/// The line to paste.
-fn declaration(audited: &Audited) -> String {
-    let list =
-        |names: &mut dyn Iterator<Item = &str>| names.map(rust_name).collect::<Vec<_>>().join(", ");
-    format!(
-        "koherent_diesel::audited!({} ({}) => {} ({}));",
-        rust_name(&audited.table),
-        list(&mut audited.key.iter().map(String::as_str)),
-        rust_name(&audited.history),
-        list(&mut audited.kept.iter().map(|(name, _)| name.as_str())),
-    )
-}
-
-/// The name that `diesel print-schema` gives a table or a column.
-fn rust_name(name: &str) -> String {
-    const RESERVED: [&str; 52] = [
-        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
-        "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
-        "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub",
-        "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type",
-        "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "table",
-    ];
-    let mut rust: String = name
-        .chars()
-        .map(|c| {
-            if c.is_alphanumeric() || c == '_' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    if rust.starts_with(|c: char| c.is_ascii_digit()) {
-        rust.insert(0, '_');
-    }
-    if RESERVED.contains(&rust.as_str()) {
-        rust.push('_');
-    }
-    rust
-}
-
-/// Writes the folder.
-fn write(arguments: &Generate, migration: &Migration, down: &str) -> Result<PathBuf> {
-    let mut now: chrono::DateTime<chrono::Utc> = SystemClock.now().into();
-    let mut name = match &arguments.name {
-        Some(given) => given.clone(),
-        None => format!("audit_{}", migration.tables.join("_")),
-    };
-    // It is one folder, whatever tables are called.
-    let letters = name.chars().take(100);
-    name = letters
-        .map(|c| {
-            if c.is_alphanumeric() || c == '_' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    // No two migrations have one version, which is their time.
-    let taken: Vec<String> = fs::read_dir(&arguments.migration_dir)
-        .map(|folders| {
-            let folders = folders.filter_map(std::result::Result::ok);
-            folders
-                .map(|folder| folder.file_name().to_string_lossy().into_owned())
-                .collect()
-        })
-        .unwrap_or_default();
-    let version = loop {
-        let version = now.format("%Y-%m-%d-%H%M%S").to_string();
-        if !taken.iter().any(|folder| folder.starts_with(&version)) {
-            break version;
-        }
-        now += chrono::TimeDelta::seconds(1);
-    };
-    let folder = arguments.migration_dir.join(format!("{version}_{name}"));
-    let written = |path: &Path, error: std::io::Error| {
-        Failure::new(format!(
-            "{} cannot be written: {error}; --migration-dir says where migrations are",
-            path.display()
-        ))
-    };
-    fs::create_dir_all(&folder).map_err(|error| written(&folder, error))?;
-    for (file, sql) in [("up.sql", migration.up.as_str()), ("down.sql", down)] {
-        let path = folder.join(file);
-        fs::write(&path, sql).map_err(|error| written(&path, error))?;
-    }
-    Ok(folder)
 }

@@ -61,7 +61,7 @@ fn failures_are_one_line_with_what_to_do() {
         }
         assert_eq!(
             database.koherent(&["setup", "--dry-run"]).ok(),
-            "would run the migrations 20261120000000, 20261120000001, 20261120000002\n"
+            "would run the migrations 20261120000000, 20261120000001, 20261120000002, 20261130000004\n"
         );
         let database = Database::new(engine);
         assert_eq!(
@@ -104,7 +104,7 @@ fn failures_are_one_line_with_what_to_do() {
         );
         assert_eq!(
             generate(&[]),
-            "no table is under audit yet: name one, `koherent migration generate TABLE`"
+            "no table is under audit yet: name one, `koherent migration generate TABLE`, or take --all"
         );
         assert_eq!(
             database.koherent(&["check"]).failure(),

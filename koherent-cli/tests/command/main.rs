@@ -8,8 +8,14 @@
 
 mod database;
 mod failures;
+mod generated;
 mod grants;
 mod history;
 mod migrations;
+mod names;
 mod odd;
 mod reconcile;
+mod schema;
+mod setup;
+mod tables;
+mod values;

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::row::Row;
-use koherent_core::{ChangeKind, FieldValue, HistoryEntry, RowKey, Task, TaskRecord, delta};
+use koherent_core::{
+    ChangeKind, FieldChange, FieldValue, HistoryEntry, RowKey, Task, TaskRecord, delta,
+};
 use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::reading::Reading;
 use crate::schema::TASK_COLUMNS;
-use crate::table::TrackedTable;
+use crate::table::{TrackedTable, ValueKind};
 
 /// An entry, where it was found, and what it kept.
 #[derive(Debug)]
@@ -123,7 +125,10 @@ fn read<DB: Engine>(
         transaction: transaction.ok_or(unreadable("its transaction is no UUID"))?,
         reason,
         context: context.map_err(|_| unreadable("its context is not JSON"))?,
-        changes: delta(kind, &table.fields, before.as_deref(), &values),
+        changes: effective(
+            table,
+            delta(kind, &table.fields, before.as_deref(), &values),
+        ),
     };
     Ok(Found {
         table,
@@ -193,6 +198,41 @@ pub(super) fn task_record(stored: [Option<String>; TASK_COLUMNS.len()]) -> Optio
         organization: organization.map(Into::into),
         created_at,
     })
+}
+
+/// The changes but those in form alone: `1.0` and `1.00` of a `numeric` column are one number.
+fn effective(table: &TrackedTable, mut changes: Vec<FieldChange>) -> Vec<FieldChange> {
+    changes.retain(|change| {
+        let column = table
+            .columns
+            .iter()
+            .find(|column| column.name == change.field);
+        let is_numeric = column.is_some_and(|column| column.kind == ValueKind::Numeric);
+        match (&change.old, &change.new) {
+            (Some(old), Some(new)) if is_numeric => {
+                let (old, new) = (old.text(), new.text());
+                normal(&old).is_none() || normal(&old) != normal(&new)
+            }
+            _ => true,
+        }
+    });
+    changes
+}
+
+/// A decimal number without the zeros that say nothing: its sign, and its digits before and behind the point.
+fn normal(number: &str) -> Option<(bool, &str, &str)> {
+    let (is_negative, digits) = match number.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, number),
+    };
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
+    if digits.is_empty() || !is_number(whole) || !is_number(part) {
+        return None;
+    }
+    let (whole, part) = (whole.trim_start_matches('0'), part.trim_end_matches('0'));
+    let is_zero = whole.is_empty() && part.is_empty();
+    Some((is_negative && !is_zero, whole, part))
 }
 
 /// A floating-point number that stands as text. JSON has no infinities: these stay text.

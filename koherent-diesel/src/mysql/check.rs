@@ -1,8 +1,12 @@
 //! What MariaDB and MySQL say of the declared tables (`information_schema`).
 
+use diesel::mysql::Mysql;
+
 use super::guard;
 use super::work::Sql;
 use crate::catalog;
+use crate::engine::Engine as _;
+use crate::objects::ObjectKind;
 use crate::sql::Write as _;
 use crate::table::{Name, TrackedTable, ValueKind};
 
@@ -52,7 +56,35 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
         sql.push(" AND table_name = ").bind(table.table);
         sql.push(" AND (delete_rule NOT IN ('RESTRICT', 'NO ACTION') OR update_rule NOT IN ('RESTRICT', 'NO ACTION'))");
     }
+    push_missing(&mut sql);
     sql
+}
+
+/// Adds the routines and triggers of Koherent's own that are missing: a dump has no routines unless it is told to.
+fn push_missing(sql: &mut Sql) {
+    for (kinds, rest) in [
+        (
+            [ObjectKind::Procedure, ObjectKind::Function],
+            "information_schema.routines WHERE routine_schema = DATABASE() AND CAST(routine_name AS CHAR)",
+        ),
+        (
+            [ObjectKind::Trigger; 2],
+            "information_schema.triggers WHERE trigger_schema = DATABASE() AND CAST(trigger_name AS CHAR)",
+        ),
+    ] {
+        let objects = Mysql::objects().into_iter();
+        for object in objects.filter(|object| kinds.contains(&object.kind)) {
+            sql.push(" UNION ALL SELECT '0', 'unfit', 'stands without the ")
+                .push(object.kind.name())
+                .push(" `")
+                .push(&object.name)
+                .push("`: `koherent setup` creates it', NULL, NULL, NULL FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM ")
+                .push(rest)
+                .push(" = '")
+                .push(&object.name)
+                .push("')");
+        }
+    }
 }
 
 /// The facts about guards.

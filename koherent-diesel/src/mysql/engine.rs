@@ -17,6 +17,8 @@ use super::{check, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexStyle, OwnTypes, Text, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
+use crate::names::Limit;
+use crate::objects::{self, OwnObject};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::history::read;
@@ -63,9 +65,9 @@ impl Engine for Mysql {
     const QUOTE: char = '`';
     const UNSIGNED: bool = true;
     const DATE_FORMAT: &'static str = "%Y-%m-%d %H:%M:%S%.6f";
+    const COUNT: &'static str = "CAST(count(*) AS CHAR)";
     const NOW: &'static str = "UTC_TIMESTAMP(6)";
     const CLOSE_SCOPE: &'static str =
-    const COUNT: &'static str = "CAST(count(*) AS CHAR)";
         "SET @koherent_attribution = NULL, @koherent_operation = NULL";
     const CLOSE_LOST_SCOPE: &'static str = Self::CLOSE_SCOPE;
     type Part = Sql;
@@ -127,8 +129,6 @@ impl Engine for Mysql {
         sql.text(text).push(")");
     }
 
-    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
-        sql.push("NOT (BINARY h.").identifier(column.history_name);
     fn push_is_value(
         sql: &mut Script<Self>,
         _: Name,
@@ -152,6 +152,8 @@ impl Engine for Mysql {
         sql.push(name).push("')) = BINARY ").text(text);
     }
 
+    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
+        sql.push("NOT (BINARY h.").identifier(column.history_name);
         sql.push(" <=> BINARY b.")
             .identifier(column.history_name)
             .push(")");
@@ -260,6 +262,38 @@ impl Engine for Mysql {
         push_indexes(&mut sql, table, IndexStyle::Mysql);
         guard::push_append_only(&mut sql, table);
         sql.0
+    }
+
+    const NAMES: Limit = super::NAMES;
+
+    fn probe(condition: &str) -> String {
+        format!("SELECT (SELECT 1 UNION ALL SELECT 1 FROM DUAL WHERE NOT {condition}) AS probe")
+    }
+
+    fn append_only_ddl(table: &TrackedTable) -> String {
+        let mut sql = Text::<'`'>(String::new());
+        guard::push_append_only(&mut sql, table);
+        sql.0
+    }
+
+    fn drop_append_only_ddl(table: &TrackedTable) -> String {
+        let mut sql = Text::<'`'>(String::new());
+        for part in guard::append_only_parts(table) {
+            if part == guard::companion(table.history) {
+                continue;
+            }
+            sql.push("DROP TRIGGER IF EXISTS ");
+            if let Some(schema) = table.history.schema {
+                sql.identifier(schema).push(".");
+            }
+            sql.identifier(&part).push(";\n");
+        }
+        guard::push_drop_companion(&mut sql, table.history);
+        sql.0
+    }
+
+    fn objects() -> Vec<OwnObject> {
+        objects::objects(crate::migrations::MYSQL)
     }
 
     /// In hexadecimal digits: whatever the server takes a backslash for.

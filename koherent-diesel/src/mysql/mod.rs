@@ -35,3 +35,6 @@ pub use work::Work;
 /// The migrations that create `koherent_task`; [`koherent_diesel::MIGRATIONS`](crate::MIGRATIONS) are these, on a MariaDB
 /// or MySQL connection.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/mysql");
+
+/// How long names can be.
+pub(crate) const NAMES: crate::names::Limit = crate::names::Limit::Characters(64);

@@ -1,7 +1,11 @@
 //! What PostgreSQL says of the declared tables (`pg_catalog`).
 
+use diesel::pg::Pg;
+
 use super::sql::Sql;
 use crate::catalog;
+use crate::engine::Engine as _;
+use crate::objects::ObjectKind;
 use crate::sql::Write as _;
 use crate::table::{TrackedTable, ValueKind};
 
@@ -28,11 +32,16 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
          UNION ALL SELECT at::text, 'unfit', 'is a partition of `' || inhparent::regclass::text || '`, through which rows can be written past its guard: guard that table', \
          NULL, NULL, NULL FROM wanted JOIN pg_inherits ON inhrelid = relation \
          WHERE EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = 'koherent_guard_insert') \
-         AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = inhparent AND tgname = 'koherent_guard_insert' AND tgenabled IN ('O', 'A')) \
-         UNION ALL SELECT '0', 'unfit', 'stands without the function ' || name || ': run the migrations `koherent_diesel::MIGRATIONS`', \
-         NULL, NULL, NULL FROM unnest(ARRAY['koherent_admit_task', 'koherent_history_incomplete', 'koherent_key_changed', 'koherent_guard', 'koherent_append_only']) AS name \
-         WHERE to_regproc(name) IS NULL",
+         AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = inhparent AND tgname = 'koherent_guard_insert' AND tgenabled IN ('O', 'A')) ",
     );
+    sql.push("UNION ALL SELECT '0', 'unfit', 'stands without the function `' || name || '`: `koherent setup` creates it', NULL, NULL, NULL FROM unnest(ARRAY[");
+    let functions = Pg::objects().into_iter();
+    let functions = functions.filter(|object| object.kind == ObjectKind::Function);
+    for (at, function) in functions.enumerate() {
+        sql.push(if at > 0 { ", " } else { "" })
+            .push(&Pg::literal(&function.name));
+    }
+    sql.push("]) AS name WHERE NOT EXISTS (SELECT FROM pg_proc WHERE proname = name AND pg_function_is_visible(oid))");
     sql.keep = false;
     sql
 }

@@ -17,6 +17,8 @@ use super::{check, compose, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexStyle, OwnTypes, Text, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
+use crate::names::Limit;
+use crate::objects::{self, OwnObject};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::history::read;
@@ -35,9 +37,9 @@ impl Engine for Pg {
     const LATERAL: bool = true;
     const DATE: (&'static str, &'static str) = ("CAST(", " AS timestamptz)");
     const UUID: (&'static str, &'static str) = ("CAST(", " AS uuid)");
+    const COUNT: &'static str = "count(*)::text";
     type Part = Part;
     type Work = Work;
-    const COUNT: &'static str = "count(*)::text";
     /// Everything is read as text.
     type Cell = Option<String>;
 
@@ -138,8 +140,6 @@ impl Engine for Pg {
         sql.push(if is_number { " AS bigint)" } else { ")" });
     }
 
-    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
-        Self::push_kept(sql, "h", column);
     fn push_is_value(
         sql: &mut Script<Self>,
         history: Name,
@@ -166,6 +166,8 @@ impl Engine for Pg {
         sql.text(text);
     }
 
+    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
+        Self::push_kept(sql, "h", column);
         sql.push(" IS DISTINCT FROM ");
         Self::push_kept(sql, "b", column);
     }
@@ -274,6 +276,31 @@ impl Engine for Pg {
         push_indexes(&mut sql, table, IndexStyle::Postgres);
         guard::push_append_only(&mut sql, table);
         sql.0
+    }
+
+    const NAMES: Limit = super::NAMES;
+
+    const DOOMS_TRANSACTIONS: bool = true;
+
+    fn append_only_ddl(table: &TrackedTable) -> String {
+        let mut sql = Text::<'"'>(String::new());
+        guard::push_append_only(&mut sql, table);
+        sql.0
+    }
+
+    fn drop_append_only_ddl(table: &TrackedTable) -> String {
+        let mut sql = Text::<'"'>(String::new());
+        for part in guard::append_only_parts() {
+            sql.push("DROP TRIGGER IF EXISTS ")
+                .identifier(&part)
+                .push(" ON ");
+            sql.table(table.history).push(";\n");
+        }
+        sql.0
+    }
+
+    fn objects() -> Vec<OwnObject> {
+        objects::objects(crate::migrations::POSTGRES)
     }
 
     fn literal(text: &str) -> String {

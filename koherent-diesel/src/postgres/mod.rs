@@ -39,3 +39,6 @@ pub use work::Work;
 /// The migrations that create `koherent_task` and the functions that audited statements call;
 /// [`koherent_diesel::MIGRATIONS`](crate::MIGRATIONS) are these, on a PostgreSQL connection.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// How long names can be.
+pub(crate) const NAMES: crate::names::Limit = crate::names::Limit::Bytes(63);

@@ -1,8 +1,12 @@
 //! What SQLite says of the declared tables (`PRAGMA table_info`).
 
+use diesel::sqlite::Sqlite;
+
 use super::guard;
 use super::work::Sql;
 use crate::catalog;
+use crate::engine::Engine as _;
+use crate::objects::ObjectKind;
 use crate::sql::Write as _;
 use crate::table::{Name, TrackedTable, ValueKind};
 
@@ -59,6 +63,23 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
         sql.push(" COLLATE NOCASE OR type = 'table' AND name = ")
             .bind(guard::replaced(table));
     }
+    // What of Koherent's own is missing.
+    let objects = Sqlite::objects().into_iter();
+    let objects = objects.filter(|object| object.kind != ObjectKind::Index);
+    sql.push(
+        " UNION ALL SELECT 0, 'unfit', 'stands without the ' || column1 || ' `' || column2 || '`: `koherent setup` creates it', NULL, NULL, NULL \
+         FROM (VALUES ",
+    );
+    for (at, object) in objects.enumerate() {
+        sql.push(if at > 0 { ", ('" } else { "('" })
+            .push(object.kind.name())
+            .push("', '")
+            .push(&object.name)
+            .push("')");
+    }
+    sql.push(
+        ") WHERE NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = column1 AND name = column2)",
+    );
     sql
 }
 

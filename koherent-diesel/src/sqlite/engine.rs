@@ -19,6 +19,7 @@ use super::{check, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexStyle, OwnTypes, Text as Ddl, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
+use crate::objects::{self, OwnObject};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::positional::Positional;
@@ -73,6 +74,8 @@ impl Engine for Sqlite {
     const ROW_BY_ROW: bool = true;
     const QUOTE: char = '`';
     const NOW: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00'";
+    const READ_ONLY: Option<[&'static str; 2]> =
+        Some(["PRAGMA query_only = ON", "PRAGMA query_only = OFF"]);
     const CLOSE_SCOPE: &'static str =
         "UPDATE koherent_session SET attribution = NULL, operation = NULL";
     type Part = Sql;
@@ -129,9 +132,6 @@ impl Engine for Sqlite {
         sql.push(" END");
     }
 
-    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
-        Self::push_kept(sql, "h", column);
-        sql.push(" IS NOT ");
     fn push_is_value(
         sql: &mut Script<Self>,
         _: Name,
@@ -151,6 +151,9 @@ impl Engine for Sqlite {
         sql.push("') = ").text(text);
     }
 
+    fn push_differs(sql: &mut Script<Self>, column: &TrackedColumn) {
+        Self::push_kept(sql, "h", column);
+        sql.push(" IS NOT ");
         Self::push_kept(sql, "b", column);
     }
 
@@ -258,6 +261,33 @@ impl Engine for Sqlite {
         push_indexes(&mut sql, table, IndexStyle::Sqlite);
         guard::push_append_only(&mut sql, table);
         sql.0
+    }
+
+    fn probe(condition: &str) -> String {
+        // A text that is no JSON is an error; two rows are not.
+        format!("SELECT CASE WHEN {condition} THEN 1 ELSE json('no') END")
+    }
+
+    fn append_only_ddl(table: &TrackedTable) -> String {
+        let mut sql = Ddl::<'`'>(String::new());
+        guard::push_append_only(&mut sql, table);
+        sql.0
+    }
+
+    fn drop_append_only_ddl(table: &TrackedTable) -> String {
+        let mut sql = Ddl::<'`'>(String::new());
+        for part in guard::append_only_parts(table) {
+            sql.push("DROP TRIGGER IF EXISTS ");
+            if let Some(schema) = table.history.schema {
+                sql.identifier(schema).push(".");
+            }
+            sql.identifier(&part).push(";\n");
+        }
+        sql.0
+    }
+
+    fn objects() -> Vec<OwnObject> {
+        objects::objects(crate::migrations::SQLITE)
     }
 
     fn literal(text: &str) -> String {

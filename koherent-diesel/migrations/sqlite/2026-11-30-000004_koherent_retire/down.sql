@@ -1,0 +1,2 @@
+DROP TABLE koherent_retired;
+ALTER TABLE koherent_table DROP COLUMN former_names;
