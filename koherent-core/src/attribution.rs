@@ -100,9 +100,21 @@ impl TaskOrigin {
 }
 
 impl Attribution {
-    /// The attribution of a principal's own change.
+    /// The attribution of a principal's own change, or of the one who acts in its stead.
+    ///
+    /// ```
+    /// use koherent_core::{Attribution, Principal};
+    /// let ann = Principal { impersonator: Some("admin".into()), ..Principal::new("https://login.example", "ann", "lab-ui") };
+    /// assert_eq!(Attribution::of(ann).impersonator().unwrap(), "admin");
+    /// ```
     pub fn of(principal: impl Into<Arc<Principal>>) -> Self {
-        Self::from_who(Who::Principal(principal.into()))
+        let principal = principal.into();
+        let impersonator = principal.impersonator.clone();
+        let own = Self::from_who(Who::Principal(principal));
+        match impersonator {
+            Some(impersonator) => own.with_impersonator(impersonator),
+            None => own,
+        }
     }
 
     /// The attribution of a change that no person asked for, under the name of the job that makes it.
@@ -240,6 +252,12 @@ impl Attribution {
     #[must_use]
     pub fn task_origin(&self) -> Option<TaskOrigin> {
         self.0.task.as_ref().map(|stamp| stamp.origin)
+    }
+
+    /// Who acts in the principal's stead, where somebody does.
+    #[must_use]
+    pub fn impersonator(&self) -> Option<&Subject> {
+        self.0.impersonator.as_ref()
     }
 
     /// What `history_reason` gets.

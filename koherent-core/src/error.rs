@@ -77,7 +77,7 @@ impl fmt::Display for ErrorCode {
 /// Why a token was refused: a provenance token, or an access token by `koherent-tower`, which has the same faults.
 ///
 /// The variants stand in the order in which [`Verifier::verify`](crate::Verifier::verify) checks; the first check that
-/// fails names the error. Claim names in them are constants of this crate, never text from the token.
+/// fails names the error. Claim names in them are constants of this crate or of the configuration, never text from the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -141,6 +141,12 @@ pub enum Error {
     /// The organization is none of those that may use the service, or the token names none (access tokens).
     #[error("the token's organization may not use this service")]
     OrganizationNotAllowed,
+    /// The token narrows what its bearer may do by a claim that this service does not understand (access tokens).
+    #[error("the claim `{claim}` narrows the token, and this service does not understand it")]
+    ScopedTokenUnsupported {
+        /// The claim's name, as the service lists it.
+        claim: std::sync::Arc<str>,
+    },
     /// The token's actor is not the authenticated principal ([`verify_actor`](crate::verify_actor)).
     #[error("the token was issued to another actor than the one calling")]
     ActorMismatch,
@@ -160,9 +166,10 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::ActorMismatch | Self::ArgsMismatch | Self::OrganizationNotAllowed => {
-                ErrorCode::PermissionDenied
-            }
+            Self::ActorMismatch
+            | Self::ArgsMismatch
+            | Self::OrganizationNotAllowed
+            | Self::ScopedTokenUnsupported { .. } => ErrorCode::PermissionDenied,
             Self::KeysUnavailable | Self::RevocationsUnavailable => ErrorCode::Unavailable,
             Self::TooLarge { .. } => ErrorCode::BadRequest,
             Self::Malformed(_)
@@ -204,6 +211,7 @@ impl Error {
             Self::Revoked => "REVOKED",
             Self::RevocationsUnavailable => "REVOCATIONS_UNAVAILABLE",
             Self::OrganizationNotAllowed => "ORGANIZATION_NOT_ALLOWED",
+            Self::ScopedTokenUnsupported { .. } => "SCOPED_TOKEN_UNSUPPORTED",
             Self::ActorMismatch => "ACTOR_MISMATCH",
             Self::ArgsMismatch => "ARGS_MISMATCH",
         }

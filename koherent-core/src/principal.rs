@@ -1,5 +1,7 @@
 //! Who is calling.
 
+use serde_json::{Map, Value};
+
 use crate::id::{ClientId, Issuer, Organization, Subject};
 
 /// The authenticated party whose request this is.
@@ -31,6 +33,12 @@ pub struct Principal {
     pub scopes: Vec<String>,
     /// A name for people (`preferred_username`); it can change and identifies nobody.
     pub username: Option<String>,
+    /// Who acts in the principal's stead (`act`, RFC 8693 §4.1), where the login says. It is kept with each change.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub impersonator: Option<Subject>,
+    /// The claims that narrow the login and that the application said it understands: it must hold to them.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub narrowed_by: Map<String, Value>,
 }
 
 impl Principal {
@@ -56,6 +64,8 @@ impl Principal {
             roles: Vec::new(),
             scopes: Vec::new(),
             username: None,
+            impersonator: None,
+            narrowed_by: Map::new(),
         }
     }
 

@@ -261,6 +261,9 @@ const fn access_text(error: &Error) -> &'static str {
         Error::OrganizationNotAllowed => {
             "The access token's organization may not use this service."
         }
+        Error::ScopedTokenUnsupported { .. } => {
+            "The access token is limited in a way that this service does not understand: use one without that limit."
+        }
         Error::UnknownKey => {
             "The access token is signed with a key that this service does not know: if the key is new, try again in a few \
              seconds."
@@ -519,6 +522,15 @@ mod tests {
                 403,
                 "PERMISSION_DENIED",
                 "ORGANIZATION_NOT_ALLOWED",
+                None,
+            ),
+            (
+                Rejection::AccessToken(Error::ScopedTokenUnsupported {
+                    claim: "collabs".into(),
+                }),
+                403,
+                "PERMISSION_DENIED",
+                "SCOPED_TOKEN_UNSUPPORTED",
                 None,
             ),
             (

@@ -1,6 +1,6 @@
 //! A verified token says for whom and for what it was issued: these checks hold it to that.
 
-use super::args_hash::args_hash;
+use super::args_hash::{ARGS_HASH_ALGORITHM, args_hash};
 use super::verified::VerifiedToken;
 use crate::error::Error;
 use crate::principal::Principal;
@@ -46,7 +46,7 @@ pub fn verify_actor(token: &VerifiedToken, principal: &Principal) -> Result<(), 
 ///
 /// # Errors
 ///
-/// [`Error::ArgsMismatch`] where the hash differs, or where the text has no canonical form.
+/// [`Error::ArgsMismatch`] where the hash differs or was made in a way that is not known, or where the text has no canonical form.
 ///
 /// ```
 /// use koherent_core::{Error, verify_args};
@@ -59,8 +59,10 @@ pub fn verify_actor(token: &VerifiedToken, principal: &Principal) -> Result<(), 
 /// # Ok::<(), Error>(())
 /// ```
 pub fn verify_args(token: &VerifiedToken, json_text: &[u8]) -> Result<(), Error> {
+    let task = token.task();
+    let is_known = task.args_hash_algorithm == ARGS_HASH_ALGORITHM;
     match args_hash(json_text) {
-        Ok(hash) if hash == token.task().args_hash => Ok(()),
+        Ok(hash) if is_known && hash == task.args_hash => Ok(()),
         _ => Err(Error::ArgsMismatch),
     }
 }

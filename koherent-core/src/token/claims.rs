@@ -1,6 +1,6 @@
 //! The claims of a provenance token: which there must be, of which type, and which values cannot be.
 
-use super::args_hash::ARGS_HASH_ALGORITHM;
+use super::args_hash::{ARGS_HASH_ALGORITHM, UnknownArgsHash};
 use crate::error::Error;
 use crate::id::{ClientId, Issuer, Subject, TaskId, TokenId};
 use crate::json::Json;
@@ -116,7 +116,7 @@ impl Claims {
 
     /// Checks what no honest issuer writes: identifiers that fit no column, a lineage that contradicts itself, a hash
     /// that is none.
-    pub(super) fn check_policy(&self) -> Result<(), Error> {
+    pub(super) fn check_policy(&self, unknown_hash: UnknownArgsHash) -> Result<(), Error> {
         let task = &*self.task;
         check_id("sub", task.caller.as_str())?;
         check_id("act.sub", task.agent.as_str())?;
@@ -141,7 +141,13 @@ impl Claims {
             }
         }
         if task.args_hash_algorithm != ARGS_HASH_ALGORITHM {
-            return Err(invalid("aha", "an unknown hash algorithm"));
+            return match unknown_hash {
+                UnknownArgsHash::Refuse => Err(invalid("aha", "an unknown hash algorithm")),
+                UnknownArgsHash::Keep => {
+                    check_id("aha", &task.args_hash_algorithm)?;
+                    check_id("ahs", &task.args_hash)
+                }
+            };
         }
         let hex = task.args_hash.as_bytes();
         if hex.len() != 64 || !hex.iter().all(u8::is_ascii_hexdigit) {

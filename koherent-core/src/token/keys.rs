@@ -90,12 +90,13 @@ impl KeySet {
         self.0.is_empty()
     }
 
-    /// The key of that id that may be used with that algorithm.
+    /// The key of that id: one that names the algorithm as the token does, else one that names it otherwise. `EdDSA` and
+    /// `Ed25519` are two names of the same algorithm for a key of the curve Ed25519 (RFC 9864 §2.2), and issuers change one
+    /// side before the other.
     pub(super) fn find(&self, id: &str, algorithm: &str) -> Option<&Key> {
-        let fits = |key: &&Key| {
-            *key.id == *id && key.algorithm.as_deref().is_none_or(|own| own == algorithm)
-        };
-        self.0.iter().find(fits)
+        let of_id = || self.0.iter().filter(|key| *key.id == *id);
+        let is_named = |key: &&Key| key.algorithm.as_deref().is_none_or(|own| own == algorithm);
+        of_id().find(is_named).or_else(|| of_id().next())
     }
 }
 

@@ -37,7 +37,7 @@ mod verified;
 mod verify;
 
 pub use crate::json::JsonError;
-pub use args_hash::{ARGS_HASH_ALGORITHM, args_hash};
+pub use args_hash::{ARGS_HASH_ALGORITHM, UnknownArgsHash, args_hash};
 pub use binding::{verify_actor, verify_args};
 pub use cache::{CACHED_TOKENS, Remembered, Scheme, TokenCache, last_verdict, verdict};
 pub use canonical::canonical_json;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ed25519_dalek::Signature;
 
+use super::args_hash::UnknownArgsHash;
 use super::cache::{self, CACHED_TOKENS, Remembered, Scheme, TokenCache};
 use super::claims::{Claims, required_text};
 use super::keys::KeySet;
@@ -122,6 +123,7 @@ pub struct Verifier {
     issuers: Arc<[TrustedIssuer]>,
     algorithms: Arc<[Algorithm]>,
     leeway: Duration,
+    unknown_hash: UnknownArgsHash,
     clock: Arc<dyn Clock>,
     cache: Arc<TokenCache<VerifiedToken>>,
 }
@@ -168,6 +170,7 @@ impl Verifier {
             issuers,
             algorithms: [Algorithm::Ed25519, Algorithm::EdDsa].into(),
             leeway: Duration::ZERO,
+            unknown_hash: UnknownArgsHash::Refuse,
             clock: Arc::new(SystemClock),
             cache: Arc::new(TokenCache::new(CACHED_TOKENS)),
         })
@@ -205,6 +208,28 @@ impl Verifier {
         }
         self.leeway = leeway;
         Ok(self)
+    }
+
+    /// The same verifier, with another rule for tokens whose arguments were hashed in a way that is not known.
+    ///
+    /// ```
+    /// use koherent_core::token::UnknownArgsHash;
+    /// # use koherent_core::{Error, verify_args};
+    /// # let issuer = koherent_core::testing::test_issuer("rekuest");
+    /// # let token = issuer.task("task-a").claim("aha", "sha3-canonical-v2").mint();
+    /// assert!(issuer.verifier("lab").verify(&token).is_err());
+    ///
+    /// let verifier = issuer.verifier("lab").with_unknown_args_hash(UnknownArgsHash::Keep);
+    /// let token = verifier.verify(&token)?;
+    /// assert_eq!(token.task().args_hash_algorithm, "sha3-canonical-v2");
+    /// assert!(verify_args(&token, b"{}").is_err(), "nobody can compare them");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_unknown_args_hash(mut self, rule: UnknownArgsHash) -> Self {
+        self.unknown_hash = rule;
+        self.cache = Arc::new(self.cache.renewed());
+        self
     }
 
     /// The same verifier, asking another clock.
@@ -391,7 +416,7 @@ impl Scheme for Verifier {
         let claims = Claims::read(&token.payload, name)?;
         self.check_time(&claims)?;
         self.check_audience(&claims)?;
-        claims.check_policy()?;
+        claims.check_policy(self.unknown_hash)?;
         Ok(Remembered {
             value: VerifiedToken {
                 claims: Arc::new(claims),

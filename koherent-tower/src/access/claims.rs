@@ -1,6 +1,6 @@
 //! The claims of an access token (RFC 7519 §4, RFC 9068 §2.2), each checked for its type.
 
-use koherent_core::Error;
+use koherent_core::{Error, Subject};
 use serde_json::{Map, Value};
 
 /// 0001-01-01T00:00:00Z and 10000-01-01T00:00:00Z, as for provenance tokens.
@@ -10,7 +10,8 @@ const YEARS_1_TO_9999: std::ops::Range<f64> = -62_135_596_800.0..253_402_300_800
 pub(super) struct Claims<'c>(pub(super) &'c Map<String, Value>);
 
 impl<'c> Claims<'c> {
-    fn get(&self, claim: &str) -> Option<&'c Value> {
+    /// The claim, where it is there; `null` is not.
+    pub(super) fn get(&self, claim: &str) -> Option<&'c Value> {
         self.0.get(claim).filter(|value| !value.is_null())
     }
 
@@ -88,6 +89,36 @@ impl<'c> Claims<'c> {
             Some(_) => Err(invalid("scope", "not a string")),
         }
     }
+}
+
+impl Claims<'_> {
+    /// Who acts in the principal's stead: the current actor of `act` (RFC 8693 §4.1; those nested in it came before), else
+    /// whom the configured claim names, as text or as an object with `sub` or `id`.
+    pub(super) fn impersonator(&self, claim: Option<&str>) -> Result<Option<Subject>, Error> {
+        if let Some(act) = self.get("act") {
+            let name = member(act, &["sub", "client_id"]);
+            return name
+                .map(|name| Some(Subject::from(name)))
+                .ok_or(invalid("act", "it names nobody by `sub`"));
+        }
+        let Some(value) = claim.and_then(|claim| self.get(claim)) else {
+            return Ok(None);
+        };
+        let name = value.as_str().or_else(|| member(value, &["sub", "id"]));
+        let name = name.filter(|name| is_name(name));
+        name.map(|name| Some(Subject::from(name)))
+            .ok_or(invalid("impersonator", "it names nobody"))
+    }
+}
+
+/// The first of these members that is a name.
+fn member<'v>(object: &'v Value, names: &[&str]) -> Option<&'v str> {
+    let texts = names.iter().filter_map(|name| object.get(name)?.as_str());
+    texts.into_iter().find(|text| is_name(text))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= 1000 && !text.contains('\0')
 }
 
 pub(super) const fn invalid(claim: &'static str, problem: &'static str) -> Error {

@@ -19,14 +19,14 @@ pub enum SetupError {
     Common(#[from] koherent_core::SetupError),
     /// An algorithm that access tokens cannot have; HMAC and `none` are among them.
     #[error(
-        "the algorithm {0:?} cannot sign access tokens: give RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or \
-         EdDSA"
+        "the algorithm {0:?} cannot sign access tokens: give RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, \
+         EdDSA or Ed25519"
     )]
     UnknownAlgorithm(String),
     /// The list of algorithms is empty.
     #[error(
         "no algorithm is accepted: give those that the issuer signs with, of RS256, RS384, RS512, PS256, PS384, PS512, \
-         ES256, ES384 and EdDSA"
+         ES256, ES384, EdDSA and Ed25519"
     )]
     NoAlgorithm,
     /// The list of organizations is empty: nobody could use the service.

@@ -150,7 +150,8 @@ pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
         "PS512" => Algorithm::PS512,
         "ES256" => Algorithm::ES256,
         "ES384" => Algorithm::ES384,
-        "EdDSA" => Algorithm::EdDSA,
+        // Two names of the same, for keys of the curve Ed25519, which are the only ones here (RFC 9864 §2.2).
+        "EdDSA" | "Ed25519" => Algorithm::EdDSA,
         _ => return None,
     })
 }

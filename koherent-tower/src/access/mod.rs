@@ -8,7 +8,9 @@
 mod claims;
 mod issuer;
 mod keys;
+mod narrowing;
 mod verify;
 
 pub use issuer::{AccessIssuer, DEVELOPMENT_ISSUER, SetupError};
+pub use narrowing::NARROWING_CLAIMS;
 pub use verify::AccessVerifier;

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use super::claims::{Claims, invalid};
 use super::issuer::{AccessIssuer, DEVELOPMENT_ISSUER, SetupError};
 use super::keys::{AccessKey, AccessKeys, algorithm};
+use super::narrowing::Narrowing;
 use crate::refresh;
 
 /// Verifies access tokens for one service. Cloning it is cheap, and clones share their keys and the tokens they remember.
@@ -39,6 +40,8 @@ pub struct AccessVerifier {
     issuers: Arc<[AccessIssuer]>,
     organizations: Option<Arc<[Organization]>>,
     revocations: Option<RevocationList>,
+    narrowing: Narrowing,
+    impersonator_claim: Option<Arc<str>>,
     leeway: Duration,
     clock: Arc<dyn Clock>,
     cache: Arc<TokenCache<Arc<Login>>>,
@@ -92,6 +95,8 @@ impl AccessVerifier {
             issuers,
             organizations: None,
             revocations: None,
+            narrowing: Narrowing::default(),
+            impersonator_claim: None,
             leeway: Duration::ZERO,
             clock: Arc::new(SystemClock),
             cache: Arc::new(TokenCache::new(CACHED_TOKENS)),
@@ -169,6 +174,64 @@ impl AccessVerifier {
     #[must_use]
     pub fn with_revocations(mut self, list: RevocationList) -> Self {
         self.revocations = Some(list);
+        self.cache = Arc::new(self.cache.renewed());
+        self
+    }
+
+    /// The same verifier, for an application that understands these claims, which narrow a token, and holds to them: it finds
+    /// them in [`Principal::narrowed_by`].
+    ///
+    /// A token that is narrowed by a claim of [`NARROWING_CLAIMS`](super::NARROWING_CLAIMS) which nobody understands is refused:
+    /// [`Error::ScopedTokenUnsupported`].
+    ///
+    /// ```
+    /// # use koherent_core::testing::test_issuer;
+    /// # use koherent_core::Error;
+    /// # use koherent_tower::AccessVerifier;
+    /// # use koherent_tower::access::DEVELOPMENT_ISSUER;
+    /// # use serde_json::json;
+    /// # let issuer = test_issuer(DEVELOPMENT_ISSUER);
+    /// # let claims = json!({"iss": DEVELOPMENT_ISSUER, "aud": "lab", "sub": "guest", "exp": 4_102_444_800_u64, "collabs": ["s-7"]});
+    /// # let guest = issuer.sign(&json!({"alg": "EdDSA", "kid": "test-1"}), &claims);
+    /// let verifier = AccessVerifier::development("lab", &issuer.jwks())?;
+    /// assert!(matches!(verifier.verify(&guest), Err(Error::ScopedTokenUnsupported { .. })));
+    ///
+    /// let verifier = verifier.with_understood_claims(["collabs"]);
+    /// assert_eq!(verifier.verify(&guest)?.narrowed_by["collabs"], json!(["s-7"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_understood_claims<'a>(mut self, claims: impl IntoIterator<Item = &'a str>) -> Self {
+        self.narrowing.understand(claims.into_iter().map(Arc::from));
+        self.cache = Arc::new(self.cache.renewed());
+        self
+    }
+
+    /// The same verifier, refusing tokens with these claims too: those by which its issuers narrow a token in a way of their own.
+    ///
+    /// ```
+    /// # fn with(verifier: koherent_tower::AccessVerifier) {
+    /// let verifier = verifier.with_narrowing_claims(["https://login.example/shared"]);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_narrowing_claims<'a>(mut self, claims: impl IntoIterator<Item = &'a str>) -> Self {
+        self.narrowing.add(claims.into_iter().map(Arc::from));
+        self.cache = Arc::new(self.cache.renewed());
+        self
+    }
+
+    /// The same verifier, taking from that claim who acts in the principal's stead, where the token has no `act` (RFC 8693
+    /// §4.1): a text, or an object with `sub` or `id`. It is in [`Principal::impersonator`], and kept with each change.
+    ///
+    /// ```
+    /// # fn with(verifier: koherent_tower::AccessVerifier) {
+    /// let verifier = verifier.with_impersonator_claim("impersonator"); // as Keycloak writes it
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_impersonator_claim(mut self, claim: &str) -> Self {
+        self.impersonator_claim = Some(claim.into());
         self.cache = Arc::new(self.cache.renewed());
         self
     }
@@ -278,6 +341,8 @@ impl AccessVerifier {
             roles: claims.texts("roles")?,
             scopes: claims.scopes()?,
             username: claims.text("preferred_username")?.map(ToOwned::to_owned),
+            impersonator: claims.impersonator(self.impersonator_claim.as_deref())?,
+            narrowed_by: Map::new(),
             ..Principal::without_client(issuer, Subject::from(subject))
         };
         let login = Login {
@@ -370,9 +435,10 @@ impl Scheme for AccessVerifier {
         let key = keys.value.as_deref();
         let key = key.and_then(|keys| keys.find(key_id, algorithm));
         verify_signature(token, key.ok_or_else(|| keys.unknown_key())?, algorithm)?;
-        let login = self.login(issuer.issuer.clone(), &claims)?;
+        let mut login = self.login(issuer.issuer.clone(), &claims)?;
         self.check_revoked(&login, need)?;
         self.check_organization(&login.principal)?;
+        login.principal.narrowed_by = self.narrowing.of(&claims)?;
         Ok(Remembered {
             value: Arc::new(login),
             issuer: position,

@@ -72,6 +72,14 @@ pub struct Auth {
     pub organizations: Option<Vec<String>>,
     /// The URL of the list of tokens that were taken back.
     pub revocations_uri: Option<String>,
+    /// The claims that narrow a token and that the application understands.
+    #[serde(default)]
+    pub understood_claims: Vec<String>,
+    /// The claims by which the issuers narrow a token in a way of their own.
+    #[serde(default)]
+    pub narrowing_claims: Vec<String>,
+    /// The claim that names who acts in the principal's stead, where there is no `act`.
+    pub impersonator_claim: Option<String>,
     /// The least time between two fetches of an issuer's URL, or of the revocation list.
     pub refresh_interval_seconds: Option<u64>,
     /// After which time keys are fetched again although none is missing. Revocations are, whenever the interval is over.
@@ -108,6 +116,9 @@ pub struct Provenance {
     /// The algorithms that tokens may have.
     #[serde(default = "both_algorithms")]
     pub algorithms: Vec<String>,
+    /// What to do with tokens whose arguments were hashed in a way that is not known: `refuse`, or `keep` the hash unchecked.
+    #[serde(default)]
+    pub unknown_args_hash: UnknownHash,
     /// The servers that hand out tasks.
     pub issuers: Vec<ProvenanceIssuer>,
     /// How far clocks may disagree.
@@ -122,6 +133,27 @@ pub struct Provenance {
     pub insecure_http: bool,
     /// How many verified tokens are remembered.
     pub cached_tokens: Option<usize>,
+}
+
+/// What to do with an arguments hash that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum UnknownHash {
+    /// Refuse the token.
+    #[default]
+    Refuse,
+    /// Believe the task, and keep the hash unchecked.
+    Keep,
+}
+
+impl From<UnknownHash> for koherent_core::token::UnknownArgsHash {
+    fn from(rule: UnknownHash) -> Self {
+        match rule {
+            UnknownHash::Refuse => Self::Refuse,
+            UnknownHash::Keep => Self::Keep,
+        }
+    }
 }
 
 /// A server that hands out tasks.

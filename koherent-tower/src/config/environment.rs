@@ -92,7 +92,7 @@ enum Name {
 }
 
 /// The keys of both blocks: behind a single underscore they are taken for a mistake.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 14] = [
     "AUDIENCE",
     "ISSUERS",
     "ALGORITHMS",
@@ -103,6 +103,10 @@ const KEYS: [&str; 10] = [
     "MAX_KEY_AGE_SECONDS",
     "INSECURE_HTTP",
     "CACHED_TOKENS",
+    "UNDERSTOOD_CLAIMS",
+    "NARROWING_CLAIMS",
+    "IMPERSONATOR_CLAIM",
+    "UNKNOWN_ARGS_HASH",
 ];
 
 impl Name {
@@ -218,7 +222,7 @@ fn leaf(key: &str, text: String) -> Result<Value, String> {
         return serde_json::from_str(&text).map_err(|error| format!("it is not JSON: {error}"));
     }
     match key.as_str() {
-        "algorithms" | "organizations" => {
+        "algorithms" | "organizations" | "understood_claims" | "narrowing_claims" => {
             let items = text
                 .split(',')
                 .map(str::trim)

@@ -21,11 +21,15 @@
 //! | `issuers` | both | `iss`, its keys, and in `auth` its `algorithms` | at least one |
 //! | `jwks` | issuer | a file (read again when it changes), or the key set itself: `{ keys = [...] }` | one of these two |
 //! | `jwks_uri` | issuer | a URL: https, or http to this very machine | |
-//! | `algorithms` | issuer of `auth` | of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA | required |
+//! | `algorithms` | issuer of `auth` | of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (or Ed25519, the same) | required |
 //! | `algorithms` | `provenance` | of Ed25519, EdDSA | both |
 //! | `leeway_seconds` | both | how far clocks may disagree, 0 to 60 | 0 |
 //! | `organizations` | `auth` | who may use the service (`org`) | everybody |
 //! | `revocations_uri` | `auth` | tokens that were taken back: `{"revoked": ["jti", …]}` | none |
+//! | `understood_claims` | `auth` | claims that narrow a token and that the application holds to (`Principal::narrowed_by`); a token with another of them is refused: [`NARROWING_CLAIMS`](crate::access::NARROWING_CLAIMS), `collabs` among them | none |
+//! | `narrowing_claims` | `auth` | further claims by which the issuers narrow tokens | none |
+//! | `impersonator_claim` | `auth` | the claim that names who acts in the principal's stead, where there is no `act` | none |
+//! | `unknown_args_hash` | `provenance` | `"keep"` believes tasks whose arguments were hashed in an unknown way (`aha`), and keeps the hash unchecked | `"refuse"` |
 //! | `refresh_interval_seconds` | both | the least time between two fetches of an issuer's URL, and of the revocations, 1 to 3600 | 10 |
 //! | `max_key_age_seconds` | both | after which time keys are fetched again although none is missing; at twice that, before the request that asks; from the interval to 86400 | 60, or the interval |
 //! | `insecure_http` | both | `true` allows plain http over the network: whoever stands between can make any token pass | `false` |
@@ -52,5 +56,5 @@ mod error;
 mod read;
 mod verifiers;
 
-pub use blocks::{Auth, AuthIssuer, Config, Jwks, Provenance, ProvenanceIssuer};
+pub use blocks::{Auth, AuthIssuer, Config, Jwks, Provenance, ProvenanceIssuer, UnknownHash};
 pub use error::ConfigError;

@@ -105,6 +105,26 @@ impl Auth {
                 .map_err(|error| ConfigError::new("auth.revocations_uri", error))?;
             verifier = verifier.with_revocations(list);
         }
+        for (key, claims) in [
+            ("understood_claims", &self.understood_claims),
+            ("narrowing_claims", &self.narrowing_claims),
+        ] {
+            if let Some(at) = claims.iter().position(|name| name.trim().is_empty()) {
+                let key = format!("auth.{key}[{at}]");
+                return Err(ConfigError::new(
+                    key,
+                    "it is blank: give the exact name of a claim",
+                ));
+            }
+        }
+        let narrowing = self.narrowing_claims.iter().map(String::as_str);
+        let understood = self.understood_claims.iter().map(String::as_str);
+        verifier = verifier
+            .with_narrowing_claims(narrowing)
+            .with_understood_claims(understood);
+        if let Some(claim) = &self.impersonator_claim {
+            verifier = verifier.with_impersonator_claim(claim);
+        }
         Ok(match self.cached_tokens {
             Some(tokens) => verifier.with_cached_tokens(tokens),
             None => verifier,
@@ -153,7 +173,8 @@ impl Provenance {
             .map_err(|error| {
                 let error = error.into();
                 ConfigError::new(verifier_key("provenance", &error), error)
-            })?;
+            })?
+            .with_unknown_args_hash(self.unknown_args_hash.into());
         Ok(match self.cached_tokens {
             Some(tokens) => verifier.with_cached_tokens(tokens),
             None => verifier,
