@@ -21,7 +21,7 @@ pub mod __private;
 pub use batch::Batch;
 pub use context::Provenance;
 pub use error::Error;
-pub use http::answer;
+pub use http::{answer, answer_request, refuse};
 pub use input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
 pub use koherent_juniper_macros::provenance;
 pub use limits::Limits;

@@ -1,6 +1,7 @@
 //! The connection: everything that can happen, in one loop.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub(super) async fn serve<T, V>(
             active: HashMap::new(),
             operations: JoinSet::new(),
             answers,
+            is_ending: false,
         };
         connection.talk(&mut socket, answered).await
     };
@@ -83,6 +85,8 @@ struct Connection<T, V: SocketService> {
     /// All that are under way. They end with the connection.
     operations: JoinSet<()>,
     answers: mpsc::Sender<Answer>,
+    /// Whether the service ends.
+    is_ending: bool,
 }
 
 /// An operation that the client listens to.
@@ -116,8 +120,17 @@ where
         let mut ticks = interval_at(begun + keep_alive, keep_alive);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = begun;
+        let service = self.service.clone();
+        let mut ending = pin!(service.ending());
         loop {
+            if self.is_ending && self.active.is_empty() {
+                return Some(Closing::ENDING);
+            }
             tokio::select! {
+                () = &mut ending, if !self.is_ending => {
+                    self.is_ending = true;
+                    self.end_subscriptions();
+                }
                 incoming = socket.recv() => {
                     heard = Instant::now();
                     let text = match incoming? {
@@ -179,6 +192,17 @@ where
         }
     }
 
+    /// Subscriptions end with the service; what else is under way is finished.
+    fn end_subscriptions(&mut self) {
+        self.active.retain(|_, active| {
+            let is_endless = active.kind == OperationType::Subscription;
+            if is_endless {
+                active.handle.abort();
+            }
+            !is_endless
+        });
+    }
+
     /// Why the login does not hold any more. Where that cannot be found out at the moment, it holds.
     async fn signed_out(&self) -> Option<&'static str> {
         let session = self.session.as_ref()?;
@@ -231,6 +255,10 @@ where
     /// Starts an operation; or says why not.
     fn start(&mut self, id: String, asked: Asked, session: Arc<V::Session>) -> Result<(), Message> {
         let refuse = |refusal| Message::error(&id, refusal);
+        asked.check_types().map_err(refuse)?;
+        if self.is_ending {
+            return Err(refuse(ENDING));
+        }
         // One that the client has ended counts until it has.
         if self.operations.len() >= self.settings.operations {
             let (is, most) = (self.operations.len() + 1, self.settings.operations);
@@ -268,6 +296,12 @@ where
         Ok(())
     }
 }
+
+const ENDING: Error = Error::fixed(
+    ErrorCode::Unavailable,
+    "SERVICE_ENDS",
+    "The service ends, and did not begin this: connect again.",
+);
 
 async fn say(socket: &mut WebSocket, message: Message) -> Option<()> {
     send(socket, Frame::text(message.text)).await

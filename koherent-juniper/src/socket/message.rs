@@ -46,10 +46,11 @@ macro_rules! closings {
 
 closings! {
     GONE = 1001 "The client says nothing any more";
+    ENDING = 1001 "The service ends: connect again";
     TOO_LONG = 1009 "The message is too long";
     BAD_MESSAGE = 4400 "Invalid message received";
     UNAUTHORIZED = 4401 "Unauthorized";
-    NO_PROTOCOL = 4406 "Subprotocol not acceptable";
+    NO_PROTOCOL = 4406 "Subprotocol not acceptable: this service speaks graphql-transport-ws";
     NOT_SIGNED_IN = 4408 "Connection initialisation timeout";
     SAME_ID = 4409 "Subscriber for this id already exists";
     TWICE = 4429 "Too many initialisation requests";

@@ -58,14 +58,14 @@ pub(super) async fn run<T, V>(
 
 /// The error with which a task token is refused that is there and is no text.
 pub(super) const NO_TOKEN: Error = Error::fixed(
-    koherent_core::ErrorCode::Unauthenticated,
+    koherent_core::ErrorCode::TaskUnauthenticated,
     "MALFORMED",
     "The task token of the operation is none: send the provenance token as text in extensions.rekuestTask.",
 );
 
 /// The error with which a mutation without a task token is refused.
 pub(super) const NO_TASK: Error = Error::fixed(
-    koherent_core::ErrorCode::Unauthenticated,
+    koherent_core::ErrorCode::TaskUnauthenticated,
     "TASK_TOKEN_MISSING",
     "Over a websocket a mutation needs the token of its task: send it in extensions.rekuestTask of the operation.",
 );

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::http::{NO_REQUEST, error_object};
+use crate::http::{NO_REQUEST, error_object, with_codes};
 use crate::limits::Limits;
 
 /// A schema that a socket can serve: Juniper's `RootNode`, where everything in it can move between threads. Sealed.
@@ -54,33 +54,39 @@ mod sealed {
 pub struct Asked {
     query: String,
     #[serde(default)]
-    operation_name: Option<String>,
+    operation_name: Value,
     #[serde(default)]
-    variables: Option<Value>,
+    variables: Value,
     #[serde(default)]
-    extensions: Option<Value>,
+    extensions: Value,
 }
 
 impl Asked {
+    /// Refuses what is there and of another type: an operation must not run without its variables because they are text.
+    pub(super) fn check_types(&self) -> Result<(), Error> {
+        let is_name = self.operation_name.is_null() || self.operation_name.is_string();
+        let mut objects = [&self.variables, &self.extensions].into_iter();
+        match is_name && objects.all(|value| value.is_null() || value.is_object()) {
+            true => Ok(()),
+            false => Err(NO_REQUEST),
+        }
+    }
+
     /// The token of its task. What is there and is no text is wrong, not absent.
     pub(super) fn task_token(&self) -> Result<Option<String>, ()> {
-        match self.extensions.as_ref().map(|all| &all["rekuestTask"]) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(token)) => Ok(Some(token.clone())),
-            Some(_) => Err(()),
+        match &self.extensions["rekuestTask"] {
+            Value::Null => Ok(None),
+            Value::String(token) => Ok(Some(token.clone())),
+            _ => Err(()),
         }
     }
 }
 
 impl Asked {
     fn into_request<S: ScalarValue>(self) -> Result<GraphQLRequest<S>, Error> {
-        let variables = self.variables.map(serde_json::from_value).transpose();
-        let variables = variables.map_err(|_| NO_REQUEST)?;
-        Ok(GraphQLRequest::new(
-            self.query,
-            self.operation_name,
-            variables,
-        ))
+        let variables = serde_json::from_value(self.variables).map_err(|_| NO_REQUEST)?;
+        let name = self.operation_name.as_str().map(ToOwned::to_owned);
+        Ok(GraphQLRequest::new(self.query, name, variables))
     }
 }
 
@@ -104,7 +110,7 @@ where
     type Context = X;
 
     fn check(&self, limits: &Limits, asked: &Asked) -> Result<OperationType, Error> {
-        limits.check(&self.schema, &asked.query, asked.operation_name.as_deref())
+        limits.check(&self.schema, &asked.query, asked.operation_name.as_str())
     }
 
     fn run<'r>(
@@ -131,8 +137,8 @@ where
             let (stream, errors) = match resolve_into_stream(&request, self, context).await {
                 Ok(resolved) => resolved,
                 Err(error) => {
-                    let errors = serde_json::to_string(&error).unwrap_or_default();
-                    return say(Err(errors)).await;
+                    let errors = serde_json::to_value(&error).unwrap_or_default();
+                    return say(Err(with_codes(errors).to_string())).await;
                 }
             };
             let mut events = Connection::from_stream(stream, errors);
@@ -149,6 +155,6 @@ where
 
 /// The errors of an operation that was not executed.
 fn errors_of(response: &impl Serialize) -> String {
-    let json = serde_json::to_value(response).unwrap_or_default();
-    json["errors"].to_string()
+    let mut json = serde_json::to_value(response).unwrap_or_default();
+    with_codes(json["errors"].take()).to_string()
 }

@@ -33,6 +33,14 @@ pub trait SocketService: Clone + Send + Sync + 'static {
         &self,
         session: &Self::Session,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Waits until the service is about to end; never, unless the application says otherwise.
+    ///
+    /// Then subscriptions end, what else is under way is finished, nothing new is begun, and the connection is closed with 1001
+    /// (RFC 6455 §7.4.1).
+    fn ending(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// An operation that a client asks for.
