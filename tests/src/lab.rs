@@ -35,6 +35,25 @@ pub struct Answer {
     pub body: Value,
 }
 
+impl Answer {
+    /// Why a request was refused; empty where it was not.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.extension("reason")
+    }
+
+    /// What the client should do.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.extension("code")
+    }
+
+    fn extension(&self, name: &str) -> &str {
+        let value = &self.body["errors"][0]["extensions"][name];
+        value.as_str().unwrap_or_default()
+    }
+}
+
 impl Lab {
     /// Starts a lab with a `lab.toml` that names the test issuers.
     ///
@@ -65,7 +84,8 @@ impl Lab {
         let listener = server::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let app = server::app(trust.expect("issuers that can be trusted"), pool);
-        tokio::spawn(server::serve(listener, app.expect("an app")));
+        let app = app.expect("an app");
+        tokio::spawn(server::serve(listener, app));
         Self {
             address,
             directory,
@@ -104,7 +124,8 @@ impl Lab {
             .expect("an answer")
     }
 
-    /// Sends a query with these headers.
+    /// Sends a query with these headers, and accepts answers whose status says what became of it, unless they name another
+    /// `Accept`.
     ///
     /// # Panics
     ///
@@ -116,6 +137,9 @@ impl Lab {
             .json(&json!({ "query": query }));
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if !headers.iter().any(|(name, _)| *name == "Accept") {
+            request = request.header("Accept", "application/graphql-response+json");
         }
         let response = request.send().await.expect("an answer");
         let status = response.status().as_u16();

@@ -25,11 +25,7 @@ async fn ask(lab: &Lab, task: &str) -> (u16, String) {
     let login = format!("Bearer {}", access_token("agent-7", "robot"));
     let headers = [("Authorization", login.as_str()), ("Rekuest-Task", task)];
     let answer = lab.post(&headers, "{ samples { id } }").await;
-    let reason = answer.body["reason"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    (answer.status, reason)
+    (answer.status, answer.reason().to_owned())
 }
 
 fn accepted() -> (u16, String) {

@@ -11,8 +11,9 @@ use tokio::net::TcpStream;
 /// Sends these bytes as the headers of a mutation, and says status and body of each answer.
 async fn send(lab: &Lab, headers: &[u8]) -> Vec<(u16, String)> {
     let body = json!({"query": "mutation { createSample(name: \"smuggled\") { id } }"}).to_string();
-    let mut request =
-        b"POST /graphql HTTP/1.1\r\nHost: lab\r\nContent-Type: application/json\r\n".to_vec();
+    let mut request = b"POST /graphql HTTP/1.1\r\nHost: lab\r\nContent-Type: application/json\r\n\
+          Accept: application/graphql-response+json\r\n"
+        .to_vec();
     request.extend(format!("Content-Length: {}\r\nConnection: close\r\n", body.len()).bytes());
     request.extend(headers);
     request.extend(b"\r\n");

@@ -1,11 +1,15 @@
 //! The command line: `lab serve`, `lab token`, `lab demo`, `lab schema`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
 use koherent_tower::config::Config;
+use koherent_tower::serve::{ServeLimits, Shutdown};
 
+use crate::server::Settings;
 use crate::trust::{DevelopmentKey, TaskClaims, Trust, Validity};
 use crate::{database, demo, graphql, server, welcome};
 
@@ -47,6 +51,34 @@ struct Options {
     /// it they may come from the environment: `LAB_AUTH__…` and `LAB_PROVENANCE__…`.
     #[arg(long, env = "LAB_CONFIG", global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A page of another origin that may use the service (CORS), such as https://notebook.example; may be given several times,
+    /// or separated by commas.
+    #[arg(
+        long,
+        env = "LAB_CORS_ORIGIN",
+        value_delimiter = ',',
+        global = true,
+        value_name = "ORIGIN"
+    )]
+    cors_origin: Vec<String>,
+    /// How many connections there may be at a time.
+    #[arg(
+        long,
+        env = "LAB_CONNECTIONS",
+        default_value_t = ServeLimits::default().connections,
+        global = true,
+        value_name = "NUMBER"
+    )]
+    connections: usize,
+    /// For how many seconds what is under way may go on after a signal to end; a second signal ends at once.
+    #[arg(
+        long,
+        env = "LAB_SHUTDOWN_SECONDS",
+        default_value_t = ServeLimits::default().shutdown.as_secs(),
+        global = true,
+        value_name = "SECONDS"
+    )]
+    shutdown_seconds: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,6 +166,7 @@ async fn serve(options: &Options) -> Result<()> {
     let name = database::key_name(&options.database_url)?;
     let configured = configuration(options)?;
     let configured = configured.as_ref().map(Trust::configured).transpose()?;
+    let settings = options.settings()?;
     let listener = server::bind(&options.listen).await?;
     let address = listener
         .local_addr()
@@ -147,10 +180,41 @@ async fn serve(options: &Options) -> Result<()> {
         }
     };
     trust.load_keys();
-    let app = server::app(trust, pool)?;
+    let app = server::app_with(trust, pool, settings.clone())?;
     let shown = database::without_password(&options.database_url);
     welcome::announce(address, &shown, key.as_ref());
-    server::serve(listener, app).await
+    server::serve_with(listener, app, settings).await;
+    Ok(())
+}
+
+impl Options {
+    fn settings(&self) -> Result<Settings> {
+        let origins = self.cors_origin.iter().map(|origin| cors_origin(origin));
+        if self.connections == 0 {
+            bail!("nobody could connect: give --connections a number above 0");
+        }
+        Ok(Settings {
+            origins: origins.collect::<Result<_>>()?,
+            serve: ServeLimits {
+                connections: self.connections,
+                shutdown: Duration::from_secs(self.shutdown_seconds),
+                ..ServeLimits::default()
+            },
+            shutdown: Shutdown::on_signals().context("cannot listen to signals")?,
+        })
+    }
+}
+
+/// An origin as browsers write it (RFC 6454 §6.2): scheme and host, without a path.
+fn cors_origin(origin: &str) -> Result<HeaderValue> {
+    let host = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"));
+    let is_bare = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '*']));
+    let value = HeaderValue::from_str(origin).ok();
+    value.filter(|_| is_bare).with_context(|| {
+        format!("`{origin}` is no origin: give --cors-origin a scheme and a host, such as https://notebook.example")
+    })
 }
 
 /// The issuers that are configured, if any are: in a file or in the environment, not in both.

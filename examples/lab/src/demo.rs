@@ -167,6 +167,8 @@ impl Client {
             .http
             .post(&self.url)
             .bearer_auth(access)
+            // The status says then what became of it.
+            .header("Accept", "application/graphql-response+json")
             .json(&json!({ "query": query }));
         if let Some(task) = task {
             request = request.header("Rekuest-Task", task);
@@ -200,7 +202,11 @@ impl Client {
                 self.url
             );
         }
-        let [reason, detail] = ["reason", "detail"].map(|key| text(&body[key]));
-        Ok(format!("refused with {status} {reason}: {detail}"))
+        let error = &body["errors"][0];
+        let (reason, message) = (
+            text(&error["extensions"]["reason"]),
+            text(&error["message"]),
+        );
+        Ok(format!("refused with {status} {reason}: {message}"))
     }
 }

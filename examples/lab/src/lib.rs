@@ -17,6 +17,7 @@ pub mod demo;
 pub mod graphql;
 pub mod metrics;
 pub mod model;
+mod readiness;
 pub mod schema;
 pub mod server;
 pub mod socket;

@@ -1,25 +1,31 @@
 //! The service: two layers, one endpoint, and what operators and people need around it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
-use axum::response::{Html, IntoResponse};
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use koherent_core::Verifier;
-use koherent_juniper::{Limits, answer};
-use koherent_tower::{AccessVerifier, Attribution, Presence, PrincipalLayer, ProvenanceLayer};
+use koherent_core::{ErrorCode, Verifier};
+use koherent_juniper::{Limits, answer_request, refuse};
+use koherent_tower::serve::{ServeLimits, Shutdown, serve as serve_within};
+use koherent_tower::{
+    AccessVerifier, Attribution, DEFAULT_HEADERS, DrainLayer, Presence, PrincipalLayer,
+    ProvenanceLayer, Rejection, Responder,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::cors::CorsLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::database::Database;
 use crate::graphql::{Lab, Schema, schema};
+use crate::readiness::{self, Readiness};
 use crate::trust::Trust;
 use crate::{metrics, socket};
 
@@ -30,7 +36,24 @@ pub(crate) struct App {
     pub(crate) access: AccessVerifier,
     pub(crate) tasks: Verifier,
     pub(crate) limits: Limits,
+    pub(crate) readiness: Readiness,
+    pub(crate) settings: Settings,
     metrics: PrometheusHandle,
+}
+
+/// How the service is run.
+#[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "`..Settings::default()` says the rest"
+)]
+pub struct Settings {
+    /// The pages of other origins that may use the service (CORS), such as `https://notebook.example`.
+    pub origins: Vec<HeaderValue>,
+    /// Limits of connections and of the end.
+    pub serve: ServeLimits,
+    /// Who says when it ends.
+    pub shutdown: Shutdown,
 }
 
 /// The whole service, ready to be served or called by a test.
@@ -39,34 +62,78 @@ pub(crate) struct App {
 ///
 /// Where nothing can be counted ([`metrics::recorder`]).
 pub fn app(trust: Trust, database: Database) -> Result<Router> {
-    let limits = Limits::default();
+    app_with(trust, database, Settings::default())
+}
+
+/// The same, with settings.
+///
+/// # Errors
+///
+/// As [`app`].
+pub fn app_with(trust: Trust, database: Database, settings: Settings) -> Result<Router> {
+    let cors = cors(&settings.origins);
     let app = App {
         schema: Arc::new(schema()),
         database,
         access: trust.access.clone(),
         tasks: trust.provenance.clone(),
-        limits,
+        limits: Limits::default(),
+        readiness: Readiness::new(),
+        settings,
         metrics: metrics::recorder()?,
     };
     let histories = app.database.histories.clone();
-    let signed_in = PrincipalLayer::new(trust.access).with_presence(Presence::Required);
-    Ok(Router::new()
+    let tasks = ProvenanceLayer::new(trust.provenance);
+    let logins = PrincipalLayer::new(trust.access).with_presence(Presence::Required);
+    let as_graphql = Responder::by_request(as_graphql);
+    let graphql = Router::new()
         .route("/graphql", post(graphql))
-        .merge(koherent_rest::router(histories)) // GET /activity: the same histories without GraphQL
-        .route_layer(ProvenanceLayer::new(trust.provenance)) // second: under which task
-        .route_layer(signed_in) // first: who is calling
-        .route("/graphql", get(socket::upgrade)) // outside of the layers: it signs in by itself
+        .route("/graphql/", post(graphql))
+        .route_layer(tasks.clone().with_responder(as_graphql.clone())) // second: under which task
+        .route_layer(logins.clone().with_responder(as_graphql)) // first: who is calling
+        .route("/graphql", get(upgrade_or_help)) // outside of the layers: a socket signs in by itself
+        .route("/graphql/", get(upgrade_or_help));
+    // GET /activity: the same histories without GraphQL
+    let activity = koherent_rest::router(histories)
+        .route_layer(tasks)
+        .route_layer(logins);
+    Ok(Router::new()
+        .merge(graphql)
+        .merge(activity)
+        .route("/", get(Html(HELP)))
         .route(
             "/graphiql",
             get(Html(include_str!("../assets/graphiql/index.html"))),
         )
         .route("/graphiql/{file}", get(graphiql_asset))
         .route("/healthz", get("ok\n"))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(readiness::ready))
         .route("/metrics", get(count))
-        .layer(RequestBodyLimitLayer::new(limits.body))
+        .layer(cors)
+        .layer(DrainLayer::new()) // whatever is answered early, the connection stays usable
         .layer(TraceLayer::new_for_http())
         .with_state(app))
+}
+
+/// What pages of other origins may send, where any may.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let headers = [http::header::AUTHORIZATION, CONTENT_TYPE];
+    let headers = headers.into_iter().chain(DEFAULT_HEADERS);
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(headers.collect::<Vec<_>>())
+        .max_age(Duration::from_secs(600))
+}
+
+/// The refusals of the layers, as clients of GraphQL read them.
+fn as_graphql(rejection: &Rejection, headers: &HeaderMap) -> Response<Bytes> {
+    let (code, reason) = (rejection.specific_code(), rejection.reason());
+    let refused = rejection.response();
+    refuse(headers, &refused, code, reason, rejection.public_text()).map(Bytes::from)
 }
 
 async fn count(State(app): State<App>) -> impl IntoResponse {
@@ -77,30 +144,59 @@ async fn count(State(app): State<App>) -> impl IntoResponse {
 async fn graphql(
     State(app): State<App>,
     Attribution(attribution): Attribution,
-    body: Bytes,
-) -> http::Response<String> {
+    request: Request,
+) -> Response<String> {
     let context = Lab::new(&app.database, attribution);
-    answer(&app.schema, &context, &app.limits, &body).await
+    answer_request(&app.schema, &context, &app.limits, request).await
 }
 
-/// Ready means: the database answers.
-async fn ready(State(app): State<App>) -> Result<&'static str, (StatusCode, &'static str)> {
-    use diesel_async::RunQueryDsl as _;
-    let not_ready = |error: koherent_diesel::Error| {
-        tracing::error!("not ready: {error}");
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        )
-    };
-    let nobody = koherent_core::Attribution::system("readiness probe");
-    let mut conn = app.database.pool.get(nobody).await.map_err(not_ready)?;
-    let one = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1"));
-    one.execute(&mut conn)
-        .await
-        .map_err(|error| not_ready(error.into()))?;
-    Ok("ready\n")
+/// A websocket where one is asked for. Browsers are shown GraphiQL, and everybody else how to ask.
+async fn upgrade_or_help(
+    State(app): State<App>,
+    headers: HeaderMap,
+    request: Request,
+) -> axum::response::Response {
+    use axum::extract::FromRequestParts as _;
+    use axum::extract::ws::WebSocketUpgrade;
+    let (mut parts, _) = request.into_parts();
+    if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &app).await {
+        return socket::upgrade(app, &headers, upgrade);
+    }
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    if accepted.is_some_and(|accepted| accepted.contains("text/html")) {
+        return Redirect::to("/graphiql").into_response();
+    }
+    const TEXT: &str = "Send queries and mutations with POST, as JSON such as {\"query\": \"{ __typename }\"}; subscriptions \
+                        need a websocket of the protocol graphql-transport-ws. /graphiql shows the schema.";
+    let mut refused = Response::new(());
+    *refused.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let help = refuse(
+        &headers,
+        &refused,
+        ErrorCode::BadRequest,
+        "METHOD_NOT_ALLOWED",
+        TEXT,
+    );
+    let (parts, body) = help.into_parts();
+    // That no query is answered here is the business of HTTP, whatever the client accepts.
+    let allowed = [(ALLOW, "POST"), (CONTENT_TYPE, media(&parts.headers))];
+    (StatusCode::METHOD_NOT_ALLOWED, allowed, body).into_response()
 }
+
+fn media(headers: &HeaderMap) -> &str {
+    let media = headers.get(CONTENT_TYPE);
+    media
+        .and_then(|media| media.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// What is where.
+const HELP: &str = "<!doctype html><html lang=\"en\"><title>lab</title><h1>lab</h1>\
+<p>A small imaging-lab service that keeps the provenance of every sample.</p><ul>\
+<li><a href=\"/graphiql\">/graphiql</a>: ask, in the browser\
+<li>POST /graphql: GraphQL; a websocket there speaks graphql-transport-ws\
+<li>GET /activity: who changed what, as JSON, JSON lines or CSV; <a href=\"/activity/openapi.json\">its description</a>\
+<li><a href=\"/healthz\">/healthz</a>, <a href=\"/readyz\">/readyz</a>, <a href=\"/metrics\">/metrics</a></ul></html>";
 
 /// GraphiQL's files, from the binary: a lab has no internet.
 async fn graphiql_asset(
@@ -145,27 +241,13 @@ pub async fn bind(listen: &str) -> Result<TcpListener> {
     })
 }
 
-/// Serves until Ctrl-C or a termination signal, and lets running requests finish.
-///
-/// # Errors
-///
-/// Where the listener fails.
-pub async fn serve(listener: TcpListener, app: Router) -> Result<()> {
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stop_signal())
-        .await
-        .context("the server failed")
+/// Serves until the first signal to end, and lets what is under way finish, within the limit: see
+/// [`koherent_tower::serve`].
+pub async fn serve(listener: TcpListener, app: Router) {
+    serve_with(listener, app, Settings::default()).await;
 }
 
-async fn stop_signal() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! { _ = interrupted => {}, _ = terminated.recv() => {} }
-            return;
-        }
-    }
-    let _ = interrupted.await;
+/// The same, with settings: those of the app.
+pub async fn serve_with(listener: TcpListener, app: Router, settings: Settings) {
+    serve_within(listener, app, settings.serve, settings.shutdown).await;
 }

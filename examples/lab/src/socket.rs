@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use koherent_core::{ErrorCode, Principal};
 use koherent_juniper::Error;
-use koherent_juniper::socket::{self, Operation, SocketRefusal, SocketService, SocketSettings};
+use koherent_juniper::socket::{
+    self, Operation, Origins, SocketRefusal, SocketService, SocketSettings,
+};
 use koherent_tower::attribution_of_operation;
 use serde_json::Value;
 
@@ -18,14 +19,15 @@ use crate::graphql::Lab;
 use crate::server::App;
 
 /// Upgrades to a websocket. Nobody is signed in before `connection_init`, whatever the headers say.
-pub(crate) async fn upgrade(
-    State(app): State<App>,
-    headers: HeaderMap,
-    request: WebSocketUpgrade,
-) -> Response {
+pub(crate) fn upgrade(app: App, headers: &HeaderMap, request: WebSocketUpgrade) -> Response {
     let (schema, limits) = (Arc::clone(&app.schema), app.limits);
-    let settings = SocketSettings::default();
-    socket::upgrade(&headers, request, schema, app, settings, limits)
+    let listed = app.settings.origins.iter();
+    let listed = listed.filter_map(|origin| origin.to_str().ok().map(ToOwned::to_owned));
+    let settings = SocketSettings {
+        origins: Origins::Listed(listed.collect()),
+        ..SocketSettings::default()
+    };
+    socket::upgrade(headers, request, schema, app, settings, limits)
 }
 
 /// Somebody who has signed in: `{"type": "connection_init", "payload": {"token": "…"}}`.
@@ -52,13 +54,18 @@ impl SocketService for App {
         let attribution = attribution_of_operation(&self.tasks, principal, token).await;
         let attribution = attribution.map_err(|error| {
             const TEXT: &str = "The task token of the operation was refused.";
-            Error::refused(error.code(), error.reason(), TEXT)
+            // Which token is to be renewed: not the login.
+            Error::refused(error.code().of_task(), error.reason(), TEXT)
         })?;
         Ok(Lab::new(&self.database, attribution))
     }
 
     async fn still_signed_in(&self, login: &Login) -> Result<(), Error> {
         self.principal(login).await.map(drop)
+    }
+
+    async fn ending(&self) {
+        self.settings.shutdown.begun().await;
     }
 }
 

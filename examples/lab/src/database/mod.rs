@@ -8,7 +8,8 @@ mod postgres;
 mod sqlite;
 
 use anyhow::{Context, Result, bail};
-use koherent_diesel::{Audited, AuditedPool, Difference, HistoryReader, LiveHistory};
+use koherent_core::Attribution;
+use koherent_diesel::{Audited, AuditedPool, Difference, HistoryReader, LiveHistory, check};
 
 #[cfg(not(feature = "sqlite"))]
 pub use postgres::{Backend, DEFAULT_URL, Pool, key_name, moment, open};
@@ -40,6 +41,13 @@ impl Database {
             histories,
             live,
         }
+    }
+
+    /// What the database has otherwise than it is declared, now.
+    pub(crate) async fn differences(&self) -> Result<Vec<Difference>, koherent_diesel::Error> {
+        let nobody = Attribution::system("readiness probe");
+        let mut conn = self.pool.get(nobody).await?;
+        check(&mut conn, tracked()).await
     }
 }
 
