@@ -1,7 +1,7 @@
 //! What stands in the parentheses: `samples, key = self.id, as_of = self.as_of`.
 
 use syn::parse::{Parse, ParseStream};
-use syn::{Expr, Ident, Path, Token, Type};
+use syn::{Expr, Ident, LitStr, Path, Token, Type};
 
 pub(crate) struct Arguments {
     /// The module of the audited table.
@@ -10,6 +10,8 @@ pub(crate) struct Arguments {
     pub(crate) as_of: Option<Expr>,
     pub(crate) entry: Option<Type>,
     pub(crate) context: Option<Type>,
+    /// The name of the field.
+    pub(crate) field: Option<LitStr>,
 }
 
 impl Parse for Arguments {
@@ -18,7 +20,8 @@ impl Parse for Arguments {
         let table = input
             .parse()
             .map_err(|error| syn::Error::new(error.span(), EXAMPLE))?;
-        let (mut key, mut as_of, mut entry, mut context) = (None, None, None, None);
+        let (mut key, mut as_of, mut entry) = (None, None, None);
+        let (mut context, mut field) = (None, None);
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -31,9 +34,11 @@ impl Parse for Arguments {
                 "as_of" => as_of.replace(input.parse()?).is_some(),
                 "entry" => entry.replace(input.parse()?).is_some(),
                 "context" => context.replace(input.parse()?).is_some(),
+                "field" => field.replace(field_name(input)?).is_some(),
                 other => {
-                    let problem =
-                        format!("`{other}` is none of `key`, `as_of`, `entry` and `context`");
+                    let problem = format!(
+                        "`{other}` is none of `key`, `as_of`, `entry`, `context` and `field`"
+                    );
                     return Err(syn::Error::new(name.span(), problem));
                 }
             };
@@ -49,6 +54,26 @@ impl Parse for Arguments {
             as_of,
             entry,
             context,
+            field,
         })
     }
+}
+
+/// A name that a field can have (GraphQL specification, section 2.1.9); those with two underscores are GraphQL's own.
+fn field_name(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    const EXAMPLE: &str =
+        "say what the field is called, as a name of GraphQL: `field = \"provenanceEntries\"`";
+    let name: LitStr = input
+        .parse()
+        .map_err(|error| syn::Error::new(error.span(), EXAMPLE))?;
+    let text = name.value();
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    let is_name = text.bytes().next().is_some_and(is_letter)
+        && text
+            .bytes()
+            .all(|byte| is_letter(byte) || byte.is_ascii_digit());
+    if !is_name || text.starts_with("__") {
+        return Err(syn::Error::new(name.span(), EXAMPLE));
+    }
+    Ok(name)
 }

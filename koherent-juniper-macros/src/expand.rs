@@ -37,8 +37,13 @@ pub(crate) fn expand(arguments: Arguments, item: TokenStream) -> syn::Result<Tok
         .as_of
         .unwrap_or_else(|| parse_quote!(::core::option::Option::None));
     let (table, key) = (arguments.table, arguments.key);
+    let name = arguments
+        .field
+        .map_or_else(|| "provenance".to_owned(), |field| field.value());
+    let count_name = format!("{name}Count");
     let field: ImplItem = parse_quote! {
         /// Who changed it, through which client, under which task, and what exactly; newest first.
+        #[graphql(name = #name)]
         async fn provenance(
             &self,
             context: &#context,
@@ -53,7 +58,21 @@ pub(crate) fn expand(arguments: Arguments, item: TokenStream) -> syn::Result<Tok
             provenance.of_row(#table::table, #key, ask).await
         }
     };
-    object.items.push(field);
+    let count: ImplItem = parse_quote! {
+        /// How many entries there are, however many of them a list shows.
+        #[graphql(name = #count_name)]
+        async fn provenance_count(
+            &self,
+            context: &#context,
+            filters: ::core::option::Option<::koherent_juniper::ProvenanceFilter>,
+        ) -> ::core::result::Result<i32, ::koherent_juniper::Error> {
+            let provenance: &::koherent_juniper::Provenance = ::juniper::FromContext::from(context);
+            let as_of = #as_of;
+            let ask = ::koherent_juniper::Ask { filters, as_of, ..::core::default::Default::default() };
+            provenance.count_of_row(#table::table, #key, ask).await
+        }
+    };
+    object.items.extend([field, count]);
     Ok(quote!(#object))
 }
 

@@ -16,9 +16,11 @@ use syn::parse_macro_input;
 /// impl Sample { … }
 /// ```
 ///
-/// The field takes `filters`, `pagination`, `after` and `order`. Further settings: `as_of = self.as_of` leaves out what happened
+/// The field takes `filters`, `pagination`, `after` and `order`. Beside it stands `provenanceCount`, which takes `filters`: a list
+/// ends at a page, the count says how much there is. Further settings: `as_of = self.as_of` leaves out what happened
 /// later than an `Option<DateTime<Utc>>`; `entry = crate::graphql::ProvenanceEntry` names the type of
-/// `provenance_types!`; `context = Lab` names the context, where `#[graphql_object]` does not.
+/// `provenance_types!`; `context = Lab` names the context, where `#[graphql_object]` does not;
+/// `field = "provenanceEntries"` calls the field so, and the other `provenanceEntriesCount`.
 #[proc_macro_attribute]
 pub fn provenance(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as arguments::Arguments);

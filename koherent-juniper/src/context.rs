@@ -16,6 +16,7 @@ use koherent_diesel::{
 
 use crate::alike::{alike_groups, count, each_once};
 use crate::batch::Batch;
+use crate::count::Counts;
 use crate::error::Error;
 use crate::input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
 use crate::question::{
@@ -52,6 +53,7 @@ pub struct Provenance {
     task_lists: Batch<TaskQuestion, Listed<TaskRecord>>,
     links: Batch<LinkQuestion, Listed<LinkEntry>>,
     blamed: Batch<(Table, RowKey), Result<Vec<Blame>, Error>>,
+    counts: Counts,
     /// A batch for each type of users.
     users: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
@@ -82,6 +84,7 @@ impl Provenance {
             task_lists: Batch::new(),
             links: Batch::new(),
             blamed: Batch::new(),
+            counts: Counts::new(),
             users: Mutex::default(),
         }
     }
@@ -117,7 +120,7 @@ impl Provenance {
     }
 
     /// Counts so many more.
-    fn charge(&self, more: u32) -> Result<(), Error> {
+    pub(crate) fn charge(&self, more: u32) -> Result<(), Error> {
         let before = self.shown.fetch_add(more, Ordering::Relaxed);
         self.allow(before.saturating_add(more))
     }
@@ -181,6 +184,10 @@ impl Provenance {
     #[must_use]
     pub const fn page_limit(&self) -> u32 {
         self.page
+    }
+
+    pub(crate) const fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// What it reads with.
@@ -316,19 +323,7 @@ impl Provenance {
         tables: Option<Vec<String>>,
         ask: Ask,
     ) -> Result<Vec<E>, Error> {
-        let tables = match tables {
-            None => self.reader.tables().map(Table).collect(),
-            Some(names) => {
-                let mut tables = Vec::new();
-                for name in &names {
-                    let table = Table(self.table(name)?);
-                    if !tables.contains(&table) {
-                        tables.push(table);
-                    }
-                }
-                tables
-            }
-        };
+        let tables = self.tables_named(tables)?;
         let question = (tables, self.checked(&ask)?);
         let of_all = u32::try_from(question.0.len()).unwrap_or(u32::MAX);
         self.charge(question.1.part.0.saturating_mul(of_all))?;
@@ -340,6 +335,21 @@ impl Provenance {
             .await)
         };
         self.show(self.feeds.ask(question, load).await??)
+    }
+
+    /// The tables of these names, each once; all, where none is named.
+    pub(crate) fn tables_named(&self, names: Option<Vec<String>>) -> Result<Vec<Table>, Error> {
+        let Some(names) = names else {
+            return Ok(self.reader.tables().map(Table).collect());
+        };
+        let mut tables = Vec::new();
+        for name in &names {
+            let table = Table(self.table(name)?);
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        Ok(tables)
     }
 
     /// How many tables there are.
@@ -552,7 +562,8 @@ impl Provenance {
         answers
     }
 
-    /// The rows that have such an entry, as far as whoever asks may see it: a condition for a query of Diesel's.
+    /// The rows that have such an entry, as far as whoever asks may see it: a condition for a query of Diesel's. Of a `NOT`, the
+    /// rows that have none: see [`ProvenanceFilter::rows`].
     ///
     /// ```
     /// # mod schema { koherent_diesel::audited_table! { samples => samples_history (id) { id -> BigInt, name -> Text, } } }
@@ -578,8 +589,8 @@ impl Provenance {
         table: T,
         filter: &ProvenanceFilter,
     ) -> Result<Changed<T>, Error> {
-        let filter = filter.checked()?.within(self.reader.scope());
-        Ok(changed(table, filter))
+        let rows = filter.rows()?.within(self.reader.scope());
+        Ok(changed(table, rows))
     }
 
     /// What the arguments of a field mean.

@@ -4,6 +4,7 @@
 mod alike;
 mod batch;
 mod context;
+mod count;
 mod error;
 mod http;
 mod input;
@@ -22,12 +23,12 @@ pub use batch::Batch;
 pub use context::Provenance;
 pub use error::Error;
 pub use http::{answer, answer_request, refuse};
-pub use input::{HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
+pub use input::{DateTime, HistoryOrder, OffsetPaginationInput, ProvenanceFilter, TaskFilter};
 pub use koherent_juniper_macros::provenance;
 pub use limits::Limits;
 pub use question::Ask;
 pub use types::{
-    Client, FieldBlame, HistoryKind, LinkEntry, LinkKind, LinkedRow, ModelChange, Organization,
-    ProvenanceEntry, Task, User,
+    Client, FieldBlame, HistoryKind, Json, LinkEntry, LinkKind, LinkedRow, ModelChange,
+    Organization, ProvenanceEntry, Task, User,
 };
 pub use user::{ProvenanceUser, UserId};

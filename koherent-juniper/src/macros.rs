@@ -175,15 +175,20 @@ macro_rules! provenance_types {
         /// A run of work under which something was changed, as its provenance token attested it.
         #[::juniper::graphql_object(context = $context)]
         impl Task {
-            /// This run of work.
-            fn task_id(&self) -> ::juniper::ID {
+            /// The same as `taskId`.
+            fn id(&self) -> ::juniper::ID {
                 ::juniper::ID::from(self.0.task.task_id.to_string())
             }
 
+            /// This run of work.
+            fn task_id(&self) -> &str {
+                self.0.task.task_id.as_str()
+            }
+
             /// The task that caused this one; null at the root.
-            fn parent_task_id(&self) -> ::core::option::Option<::juniper::ID> {
+            fn parent_task_id(&self) -> ::core::option::Option<&str> {
                 let parent = self.0.task.parent_task_id.as_ref();
-                parent.map(|id| ::juniper::ID::from(id.to_string()))
+                parent.map(|id| id.as_str())
             }
 
             /// The place of the task in a list, for `after`.
@@ -192,8 +197,8 @@ macro_rules! provenance_types {
             }
 
             /// The task at the root of the causal tree.
-            fn root_task_id(&self) -> ::juniper::ID {
-                ::juniper::ID::from(self.0.task.root_task_id.to_string())
+            fn root_task_id(&self) -> &str {
+                self.0.task.root_task_id.as_str()
             }
 
             /// The human at the root of the causal tree.
@@ -233,8 +238,8 @@ macro_rules! provenance_types {
             }
 
             /// The token that introduced the task here.
-            fn token_id(&self) -> ::juniper::ID {
-                ::juniper::ID::from(self.0.task.token_id.to_string())
+            fn token_id(&self) -> &str {
+                self.0.task.token_id.as_str()
             }
 
             /// SHA-256 of the canonical arguments of the task.
@@ -293,6 +298,15 @@ macro_rules! provenance_types {
                     .await
             }
 
+            /// How many tasks this one caused directly, however many of them a list shows.
+            async fn children_count(
+                &self,
+                context: &$context,
+            ) -> ::core::result::Result<i32, $crate::Error> {
+                let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
+                provenance.count_children(&self.0.task.task_id).await
+            }
+
             /// What was done under this task, in all tables, newest first.
             async fn changes(
                 &self,
@@ -311,6 +325,20 @@ macro_rules! provenance_types {
                     as_of: None,
                 };
                 provenance.of_task(&self.0.task.task_id, ask).await
+            }
+
+            /// How much was done under this task, however much of it a list shows.
+            async fn changes_count(
+                &self,
+                context: &$context,
+                filters: ::core::option::Option<$crate::ProvenanceFilter>,
+            ) -> ::core::result::Result<i32, $crate::Error> {
+                let provenance: &$crate::Provenance = ::juniper::FromContext::from(context);
+                let ask = $crate::Ask {
+                    filters,
+                    ..$crate::Ask::default()
+                };
+                provenance.count_of_task(&self.0.task.task_id, ask).await
             }
         }
 
@@ -341,9 +369,10 @@ macro_rules! provenance_types {
                 self.0.value.as_ref().map(|value| value.text())
             }
 
-            /// The value, as JSON text: numbers are numbers, text has quotes.
-            fn value_json(&self) -> ::core::option::Option<::std::string::String> {
-                self.0.value.as_ref().map(|value| value.json().to_string())
+            /// The value, as JSON: numbers are numbers.
+            fn value_json(&self) -> ::core::option::Option<$crate::Json> {
+                let value = self.0.value.as_ref();
+                value.map(|value| $crate::Json(value.json().clone()))
             }
 
             /// The entry that gave it that value; null where the value is older than the history.

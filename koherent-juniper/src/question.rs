@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use juniper::ID;
 use koherent_core::{ErrorCode, HistoryEntry, RowKey, TaskId, TaskRecord};
 use koherent_diesel::{
@@ -88,18 +88,10 @@ pub(crate) struct Asked {
 impl Asked {
     /// What the arguments of a field mean, where a list has at most so many entries.
     pub(crate) fn checked(ask: &Ask, most: u32) -> Result<Self, Error> {
-        let mut filters = Vec::new();
-        if let Some(filter) = &ask.filters {
-            filters.push(filter.checked()?);
-        }
-        if let Some(date) = ask.as_of {
-            let after = date.checked_add_signed(TimeDelta::microseconds(1));
-            filters.push(HistoryFilter::new().before(after.unwrap_or(date)));
-        }
         Ok(Self {
             part: ask.pagination.unwrap_or_default().checked(most)?,
             order: ask.order.unwrap_or_default(),
-            filters,
+            filters: ask.filters()?,
             after: cursor(ask.after.as_deref())?,
         })
     }
@@ -149,6 +141,15 @@ pub struct Ask {
     pub order: Option<HistoryOrder>,
     /// As it was known at that time: later entries are left out.
     pub as_of: Option<DateTime<Utc>>,
+}
+
+impl Ask {
+    /// Which entries are meant.
+    pub(crate) fn filters(&self) -> Result<Vec<HistoryFilter>, Error> {
+        let said = self.filters.as_ref().map(ProvenanceFilter::checked);
+        let known = self.as_of.map(|date| Ok(HistoryFilter::new().until(date)));
+        said.into_iter().chain(known).collect()
+    }
 }
 
 pub(crate) const BAD_CURSOR: Error = Error::fixed(

@@ -1,7 +1,11 @@
 //! What clients say: which entries, which tasks, how many, in which order.
 
+mod date;
 mod filter;
 mod page;
+mod tasks;
 
-pub use filter::{ProvenanceFilter, TaskFilter};
+pub use date::DateTime;
+pub use filter::ProvenanceFilter;
 pub use page::{HistoryOrder, OffsetPaginationInput};
+pub use tasks::TaskFilter;

@@ -3,6 +3,8 @@
 use juniper::GraphQLObject;
 use koherent_core::{FieldChange, FieldValue};
 
+use super::json::Json;
+
 /// What happened to one field.
 ///
 /// ```
@@ -13,7 +15,7 @@ use koherent_core::{FieldChange, FieldValue};
 /// let change = ModelChange::from(&change);
 /// assert_eq!(change.new_value.as_deref(), Some("1.5"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, GraphQLObject)]
+#[derive(Debug, Clone, PartialEq, GraphQLObject)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL type")]
 #[graphql(description = "What happened to one field.")]
 pub struct ModelChange {
@@ -23,15 +25,15 @@ pub struct ModelChange {
     pub old_value: Option<String>,
     /// The value after, as text; null where there is none.
     pub new_value: Option<String>,
-    /// The value before, as JSON text: numbers are numbers, text has quotes.
-    pub old_value_json: Option<String>,
-    /// The value after, as JSON text: numbers are numbers, text has quotes.
-    pub new_value_json: Option<String>,
+    /// The value before, as JSON: numbers are numbers.
+    pub old_value_json: Option<Json>,
+    /// The value after, as JSON: numbers are numbers.
+    pub new_value_json: Option<Json>,
 }
 
 impl From<&FieldChange> for ModelChange {
     fn from(change: &FieldChange) -> Self {
-        let json = |value: &FieldValue| value.json().to_string();
+        let json = |value: &FieldValue| Json(value.json().clone());
         Self {
             field: change.field.to_owned(),
             old_value: change.old.as_ref().map(FieldValue::text),

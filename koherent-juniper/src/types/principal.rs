@@ -1,6 +1,6 @@
 //! `User`, `Client`, `Organization`: who, through what, for whom.
 
-use juniper::GraphQLObject;
+use juniper::{ID, graphql_object};
 
 /// Who made a change.
 ///
@@ -8,12 +8,24 @@ use juniper::GraphQLObject;
 /// let ann = koherent_juniper::User { sub: "ann".into() };
 /// assert_eq!(ann.sub, "ann");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, GraphQLObject)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL type")]
-#[graphql(description = "Who made a change.")]
 pub struct User {
     /// The subject of the identity provider.
     pub sub: String,
+}
+
+#[graphql_object(description = "Who made a change.")]
+impl User {
+    /// The same as `sub`.
+    fn id(&self) -> ID {
+        ID::from(self.sub.clone())
+    }
+
+    /// The subject of the identity provider.
+    fn sub(&self) -> &str {
+        &self.sub
+    }
 }
 
 /// The OAuth application that was used.
@@ -22,12 +34,24 @@ pub struct User {
 /// let client = koherent_juniper::Client { client_id: "lab-ui".into() };
 /// assert_eq!(client.client_id, "lab-ui");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, GraphQLObject)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL type")]
-#[graphql(description = "The OAuth application that was used.")]
 pub struct Client {
     /// The id of the application.
     pub client_id: String,
+}
+
+#[graphql_object(description = "The OAuth application that was used.")]
+impl Client {
+    /// The same as `clientId`.
+    fn id(&self) -> ID {
+        ID::from(self.client_id.clone())
+    }
+
+    /// The id of the application.
+    fn client_id(&self) -> &str {
+        &self.client_id
+    }
 }
 
 /// The organization in which the principal acted.
@@ -36,12 +60,24 @@ pub struct Client {
 /// let lab = koherent_juniper::Organization { slug: "bio-lab".into() };
 /// assert_eq!(lab.slug, "bio-lab");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, GraphQLObject)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "it mirrors a GraphQL type")]
-#[graphql(description = "The organization in which the principal acted.")]
 pub struct Organization {
     /// The name by which the organization is known.
     pub slug: String,
+}
+
+#[graphql_object(description = "The organization in which the principal acted.")]
+impl Organization {
+    /// The same as `slug`.
+    fn id(&self) -> ID {
+        ID::from(self.slug.clone())
+    }
+
+    /// The name by which the organization is known.
+    fn slug(&self) -> &str {
+        &self.slug
+    }
 }
 
 impl From<&koherent_core::Subject> for User {
