@@ -4,6 +4,7 @@ use diesel::QueryResult;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
 use crate::record::Recorder;
 
@@ -63,13 +64,13 @@ pub trait Driver: sealed::Sealed {
         _: sealed::Ours,
     ) -> Self::Reply<'c, Result<Vec<usize>, Error>>;
 
-    /// Begins a transaction with a statement of the caller's.
+    /// Begins a transaction with a statement of the caller's, when it is its turn.
     #[doc(hidden)]
     fn begin_with<'c>(
         &'c mut self,
-        sql: String,
+        begin: Begin,
         _: sealed::Ours,
-    ) -> Self::Reply<'c, QueryResult<()>>;
+    ) -> Self::Reply<'c, QueryResult<Turn>>;
 }
 
 /// A connection that answers at once.

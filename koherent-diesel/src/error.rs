@@ -156,6 +156,13 @@ impl Error {
         ))
     }
 
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn read_only() -> Self {
+        let message = "the transaction was begun with `read_only()`, so it cannot change anything";
+        let kind = DatabaseErrorKind::ReadOnlyTransaction;
+        Self::Diesel(DieselError::DatabaseError(kind, Box::new(message.to_owned())))
+    }
+
     /// Tells the refusal of a guard from other failures, where the engine has only the message to tell it by.
     #[cfg(any(feature = "sqlite", feature = "mysql"))]
     pub(crate) fn or_refused(self, table: &'static TrackedTable) -> Self {

@@ -15,6 +15,7 @@ mod ddl;
 mod driver;
 mod engine;
 mod error;
+mod gate;
 mod guard;
 mod history;
 mod macros;

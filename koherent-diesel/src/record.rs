@@ -19,7 +19,7 @@ pub struct Recorder {
     pub(crate) clock: Arc<dyn Clock>,
     /// The id of the open transaction, where somebody opened one through us.
     pub(crate) transaction: Option<Uuid>,
-    /// What the open transaction has said to the database, where it has: plain writes to tables under audit go through.
+    /// What the open transaction has said to the database, where it has.
     pub(crate) scope: Option<OpenScope>,
     /// Whether the open transaction can only be rolled back.
     pub(crate) doom: Doom,
@@ -32,6 +32,8 @@ pub(crate) struct OpenScope {
     pub(crate) close: &'static str,
     /// After a rollback.
     pub(crate) close_lost: &'static str,
+    /// Whether plain writes to tables under audit go through.
+    pub(crate) admits: bool,
 }
 
 /// Whether the open transaction can only be rolled back: a statement in it failed, and the database has undone more than the
@@ -88,6 +90,12 @@ impl Recorder {
             scope: None,
             doom: Doom::default(),
         }
+    }
+
+    /// Whether the open transaction refuses changes, where the connection was told so.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.scope.is_some_and(|scope| !scope.admits)
     }
 
     /// The present moment.

@@ -25,6 +25,9 @@ struct Memory {
     /// Whether the server has `INSERT … RETURNING`.
     #[cfg(feature = "mysql")]
     returning: std::sync::OnceLock<bool>,
+    /// What the writers of the database's file wait at, where it is one.
+    #[cfg(feature = "sqlite")]
+    gate: std::sync::OnceLock<Option<crate::gate::Gate>>,
     /// How often something was committed.
     #[cfg(any(feature = "deadpool", feature = "bb8"))]
     commits: tokio::sync::watch::Sender<u64>,
@@ -44,6 +47,8 @@ impl Remembered {
             types: Cache::new(CAPACITY),
             #[cfg(feature = "mysql")]
             returning: std::sync::OnceLock::new(),
+            #[cfg(feature = "sqlite")]
+            gate: std::sync::OnceLock::new(),
             #[cfg(any(feature = "deadpool", feature = "bb8"))]
             commits: tokio::sync::watch::Sender::new(0),
         }))
@@ -92,6 +97,18 @@ impl Remembered {
     #[cfg(feature = "postgres_backend")]
     pub(crate) fn forget_type(&self, name: &(Option<String>, String)) {
         self.0.types.remove(name);
+    }
+
+    /// What writers wait at, where that is known; `None` where they need not.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn gate(&self) -> Option<Option<crate::gate::Gate>> {
+        self.0.gate.get().cloned()
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn learn_gate(&self, gate: Option<crate::gate::Gate>) {
+        // Somebody else may have been faster, and has learned the same.
+        let _ = self.0.gate.set(gate);
     }
 
     #[cfg(feature = "mysql")]

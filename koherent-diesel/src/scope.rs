@@ -24,6 +24,7 @@ impl Scope {
         (*self != Self::Plain).then_some(OpenScope {
             close: DB::CLOSE_SCOPE,
             close_lost: DB::CLOSE_LOST_SCOPE,
+            admits: true,
         })
     }
 

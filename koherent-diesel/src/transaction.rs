@@ -94,6 +94,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether it refuses changes.
+    pub(crate) const fn is_read_only(self) -> bool {
+        self.read_only
+    }
+
     /// What stands behind `ISOLATION LEVEL`.
     #[cfg(any(feature = "postgres_backend", feature = "mysql"))]
     fn level(self) -> Option<&'static str> {
@@ -107,7 +112,13 @@ impl Options {
     /// `BEGIN` as SQLite has it.
     #[cfg(feature = "sqlite")]
     pub(crate) fn sqlite(self) -> String {
-        format!("BEGIN {}", self.lock.unwrap_or("DEFERRED"))
+        let lock = match self.lock {
+            Some(lock) => lock,
+            // What reads first and writes then would have to wait for a lock that it may not wait for (SQLITE_BUSY_SNAPSHOT).
+            None if self.read_only => "DEFERRED",
+            None => "IMMEDIATE",
+        };
+        format!("BEGIN {lock}")
     }
 
     /// `BEGIN` as PostgreSQL has it.
@@ -287,11 +298,24 @@ impl<C: Driver, M> TransactionBuilder<'_, C, M> {
         self
     }
 
-    /// Refuses changes.
-    pub const fn read_only(mut self) -> Self
-    where
-        C::Backend: IsolationLevels,
-    {
+    /// Refuses changes. On SQLite, where every other transaction takes the write lock at its begin, this one waits for no
+    /// writer and keeps none out.
+    ///
+    /// ```
+    /// # include!("doctest_setup.rs");
+    /// # fn main() -> Result<(), koherent_diesel::Error> {
+    /// # let mut conn = koherent_diesel::AuditedConnection::new(connection_with_liver(), Attribution::system("import"));
+    /// let read = conn.build_transaction().read_only().run(|conn| {
+    ///     let name: String = samples::table.select(samples::name).first(conn)?;
+    ///     let refused = conn.audited_update(samples::table, samples::name.eq("heart")).execute();
+    ///     assert!(refused.is_err());
+    ///     Ok::<_, koherent_diesel::Error>(name)
+    /// })?;
+    /// assert_eq!(read, "liver");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn read_only(mut self) -> Self {
         self.options.read_only = true;
         self
     }
@@ -309,7 +333,7 @@ impl<C: Driver<Backend = diesel::pg::Pg>, M> TransactionBuilder<'_, C, M> {
 #[cfg(feature = "sqlite")]
 impl<C: Driver<Backend = diesel::sqlite::Sqlite>, M> TransactionBuilder<'_, C, M> {
     /// Takes the write lock at once, so that no later statement has to wait for it, or fails because somebody else wrote
-    /// in between.
+    /// in between. That is what every transaction does that is not [`read_only`](Self::read_only).
     pub const fn immediate(mut self) -> Self {
         self.options.lock = Some("IMMEDIATE");
         self
@@ -340,23 +364,24 @@ where
         E: From<DieselError> + Retryable,
     {
         type Manager<C> = <AuditedConnection<C> as Connection>::TransactionManager;
-        let begin = <C as Driver>::Backend::begin(self.options);
         let Self {
             connection,
+            options,
             scope,
             attempts,
             ..
         } = self;
+        let begin = connection.begin(options);
         let mut left = attempts;
         loop {
             left = left.saturating_sub(1);
             let begun = C::value(connection.bare_mut().begin_with(begin.clone(), Ours));
-            match begun {
-                Ok(()) => {}
+            let turn = match begun {
+                Ok(turn) => turn,
                 Err(error) if error.is_retryable() && left > 0 => continue,
                 Err(error) => return Err(error.into()),
-            }
-            let result = match connection.began(&scope) {
+            };
+            let result = match connection.began(turn, &scope, options) {
                 Some(open) => connection.bare_mut().batch_execute(&open).map_err(E::from),
                 None => Ok(()),
             };
@@ -407,23 +432,24 @@ where
         use diesel_async::TransactionManager as _;
         type Manager<C> =
             <AuditedConnection<C> as diesel_async::AsyncConnection>::TransactionManager;
-        let begin = <C as Driver>::Backend::begin(self.options);
         let Self {
             connection,
+            options,
             scope,
             attempts,
             ..
         } = self;
+        let begin = connection.begin(options);
         let mut left = attempts;
         loop {
             left = left.saturating_sub(1);
             let begun = C::future(connection.bare_mut().begin_with(begin.clone(), Ours)).await;
-            match begun {
-                Ok(()) => {}
+            let turn = match begun {
+                Ok(turn) => turn,
                 Err(error) if error.is_retryable() && left > 0 => continue,
                 Err(error) => return Err(error.into()),
-            }
-            let result = match connection.began(&scope) {
+            };
+            let result = match connection.began(turn, &scope, options) {
                 Some(open) => connection
                     .bare_mut()
                     .batch_execute(&open)

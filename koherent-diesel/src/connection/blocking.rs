@@ -10,6 +10,9 @@ use diesel::query_builder::{Query, QueryFragment, QueryId};
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 
 use super::{AuditedConnection, AuditedTransactionManager};
+use crate::driver::Blocking;
+use crate::driver::sealed::Ours;
+use crate::transaction::Options;
 
 impl<C: SimpleConnection> SimpleConnection for AuditedConnection<C> {
     fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
@@ -19,8 +22,8 @@ impl<C: SimpleConnection> SimpleConnection for AuditedConnection<C> {
 
 impl<C: ConnectionSealed> ConnectionSealed for AuditedConnection<C> {}
 
-impl<C: Connection> Connection for AuditedConnection<C> {
-    type Backend = C::Backend;
+impl<C: Connection + Blocking> Connection for AuditedConnection<C> {
+    type Backend = <C as Connection>::Backend;
     type TransactionManager = AuditedTransactionManager<C::TransactionManager>;
 
     fn establish(_: &str) -> ConnectionResult<Self> {
@@ -56,7 +59,7 @@ impl<C: Connection> Connection for AuditedConnection<C> {
     }
 }
 
-impl<C: LoadConnection<B>, B> LoadConnection<B> for AuditedConnection<C> {
+impl<C: LoadConnection<B> + Blocking, B> LoadConnection<B> for AuditedConnection<C> {
     type Cursor<'conn, 'query>
         = C::Cursor<'conn, 'query>
     where
@@ -79,7 +82,7 @@ impl<C: LoadConnection<B>, B> LoadConnection<B> for AuditedConnection<C> {
     }
 }
 
-impl<C: MigrationConnection> MigrationConnection for AuditedConnection<C> {
+impl<C: MigrationConnection + Blocking> MigrationConnection for AuditedConnection<C> {
     fn setup(&mut self) -> QueryResult<usize> {
         self.connection.setup()
     }
@@ -87,13 +90,18 @@ impl<C: MigrationConnection> MigrationConnection for AuditedConnection<C> {
 
 impl<C, M> TransactionManager<AuditedConnection<C>> for AuditedTransactionManager<M>
 where
-    C: Connection<TransactionManager = M>,
+    C: Connection<TransactionManager = M> + Blocking,
     M: TransactionManager<C>,
 {
     type TransactionStateData = M::TransactionStateData;
 
     fn begin_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
-        M::begin_transaction(&mut conn.connection)?;
+        if conn.depth(M::transaction_manager_status_mut) == 0 {
+            let begin = conn.begin(Options::default());
+            conn.turn = Some(C::value(conn.connection.begin_with(begin, Ours))?);
+        } else {
+            M::begin_transaction(&mut conn.connection)?;
+        }
         conn.begun(M::transaction_manager_status_mut);
         Ok(())
     }

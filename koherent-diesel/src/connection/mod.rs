@@ -17,14 +17,15 @@ use crate::driver::Driver;
 use crate::driver::sealed::{Ours, Sealed};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::gate::{Begin, Turn};
 use crate::pending::Pending;
 use crate::reading::Reading;
-use crate::record::Recorder;
+use crate::record::{OpenScope, Recorder};
 use crate::remembered::Remembered;
 use crate::scope::Scope;
 use crate::statement::{AuditedStatement, Delete, Insert, InsertWhole, Update, update};
 use crate::table::Audited;
-use crate::transaction::{ATTEMPTS, TransactionBuilder};
+use crate::transaction::{ATTEMPTS, Options, TransactionBuilder};
 
 /// A Diesel or diesel-async connection together with the attribution of the changes made through it.
 ///
@@ -81,6 +82,8 @@ use crate::transaction::{ATTEMPTS, TransactionBuilder};
 pub struct AuditedConnection<C> {
     connection: C,
     recorder: Recorder,
+    /// The turn of the open transaction, where the database lets one write at a time. It ends after the connection.
+    turn: Option<Turn>,
 }
 
 impl<C> AuditedConnection<C> {
@@ -97,6 +100,7 @@ impl<C> AuditedConnection<C> {
         Self {
             connection,
             recorder: Recorder::new(attribution, remembered),
+            turn: None,
         }
     }
 
@@ -244,11 +248,31 @@ impl<C: Driver> AuditedConnection<C> {
     }
 
     /// Gives a transaction that was begun by a statement of its own its id, and says what it says to the database.
-    pub(crate) fn began(&mut self, scope: &Scope) -> Option<String> {
+    pub(crate) fn began(&mut self, turn: Turn, scope: &Scope, options: Options) -> Option<String> {
         let transaction = self.recorder.new_transaction();
         self.recorder.transaction = Some(transaction);
+        self.turn = Some(turn);
+        if let Some([open, close]) = <C::Backend as Engine>::READ_ONLY
+            && options.is_read_only()
+        {
+            self.recorder.scope = Some(OpenScope {
+                close,
+                close_lost: close,
+                admits: false,
+            });
+            return Some(open.to_owned());
+        }
         self.recorder.scope = scope.opened::<C::Backend>();
         scope.open::<C::Backend>(&self.recorder, transaction)
+    }
+
+    /// How a transaction with these options begins.
+    pub(crate) fn begin(&self, options: Options) -> Begin {
+        Begin {
+            sql: <C::Backend as Engine>::begin(options),
+            writes: !options.is_read_only(),
+            remembered: self.recorder.remembered.clone(),
+        }
     }
 
     fn pending<S>(&mut self, statement: S) -> Pending<'_, C, S::Table>
@@ -298,8 +322,8 @@ impl<C: Driver> Driver for AuditedConnection<C> {
         self.connection.run_all(work, ours)
     }
 
-    fn begin_with<'c>(&'c mut self, sql: String, ours: Ours) -> Self::Reply<'c, QueryResult<()>> {
-        self.connection.begin_with(sql, ours)
+    fn begin_with<'c>(&'c mut self, begin: Begin, ours: Ours) -> Self::Reply<'c, QueryResult<Turn>> {
+        self.connection.begin_with(begin, ours)
     }
 }
 
@@ -346,13 +370,14 @@ impl<C> AuditedConnection<C> {
             self.recorder.doom.lift(1);
             self.recorder.transaction = None;
             self.recorder.scope = None;
+            self.turn = None;
         }
     }
 
     /// Refuses a statement of Diesel's that would write to a table under audit, unless the transaction says otherwise.
     fn refuse_plain<S>(&self) -> QueryResult<()> {
         match crate::plain::refused::<S>() {
-            Some(error) if self.recorder.scope.is_none() => Err(error),
+            Some(error) if !self.recorder.scope.is_some_and(|scope| scope.admits) => Err(error),
             _ => Ok(()),
         }
     }

@@ -12,6 +12,9 @@ use diesel_async::{
 };
 
 use super::{AuditedConnection, AuditedTransactionManager};
+use crate::driver::NonBlocking;
+use crate::driver::sealed::Ours;
+use crate::transaction::Options;
 
 impl<C: SimpleAsyncConnection + Send> SimpleAsyncConnection for AuditedConnection<C> {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
@@ -47,7 +50,7 @@ impl<C: AsyncConnectionCore> AsyncConnectionCore for AuditedConnection<C> {
     }
 }
 
-impl<C: AsyncConnection> AsyncConnection for AuditedConnection<C> {
+impl<C: AsyncConnection + NonBlocking> AsyncConnection for AuditedConnection<C> {
     type TransactionManager = AuditedTransactionManager<C::TransactionManager>;
 
     async fn establish(_: &str) -> ConnectionResult<Self> {
@@ -77,13 +80,18 @@ impl<C: AsyncConnection> AsyncConnection for AuditedConnection<C> {
 
 impl<C, M> TransactionManager<AuditedConnection<C>> for AuditedTransactionManager<M>
 where
-    C: AsyncConnection<TransactionManager = M>,
+    C: AsyncConnection<TransactionManager = M> + NonBlocking,
     M: TransactionManager<C> + Send,
 {
     type TransactionStateData = M::TransactionStateData;
 
     async fn begin_transaction(conn: &mut AuditedConnection<C>) -> QueryResult<()> {
-        M::begin_transaction(&mut conn.connection).await?;
+        if conn.depth(M::transaction_manager_status_mut) == 0 {
+            let begin = conn.begin(Options::default());
+            conn.turn = Some(C::future(conn.connection.begin_with(begin, Ours)).await?);
+        } else {
+            M::begin_transaction(&mut conn.connection).await?;
+        }
         conn.begun(M::transaction_manager_status_mut);
         Ok(())
     }

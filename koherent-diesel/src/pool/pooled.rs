@@ -9,6 +9,7 @@ use diesel_async::pooled_connection::PoolableConnection;
 use crate::driver::{Driver, NonBlocking, sealed};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
 
 /// What a pool gave, and takes back when it is dropped.
@@ -95,10 +96,10 @@ impl<C: Driver + PoolableConnection> Driver for PooledConnection<C> {
 
     fn begin_with<'c>(
         &'c mut self,
-        sql: String,
+        begin: Begin,
         ours: sealed::Ours,
-    ) -> Self::Reply<'c, QueryResult<()>> {
-        (**self).begin_with(sql, ours)
+    ) -> Self::Reply<'c, QueryResult<Turn>> {
+        (**self).begin_with(begin, ours)
     }
 }
 

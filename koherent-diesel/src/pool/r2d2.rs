@@ -8,6 +8,7 @@ use super::{ConnectionPool, sealed::Sealed};
 use crate::driver::{Blocking, Driver, sealed};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
 
 impl<C: R2D2Connection + 'static> Sealed for Pool<ConnectionManager<C>> {}
@@ -68,10 +69,10 @@ where
 
     fn begin_with<'c>(
         &'c mut self,
-        sql: String,
+        begin: Begin,
         ours: sealed::Ours,
-    ) -> Self::Reply<'c, QueryResult<()>> {
-        (**self).begin_with(sql, ours)
+    ) -> Self::Reply<'c, QueryResult<Turn>> {
+        (**self).begin_with(begin, ours)
     }
 }
 

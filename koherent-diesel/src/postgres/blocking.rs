@@ -13,6 +13,7 @@ use super::run::{Counts, Look, Query, Session};
 use super::work::Work;
 use crate::driver::{Blocking, Driver, sealed};
 use crate::error::Error;
+use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
 use crate::transaction::Values;
 
@@ -96,8 +97,9 @@ impl Driver for PgConnection {
         now(super::run::run_all(self, work?))
     }
 
-    fn begin_with(&mut self, sql: String, _: sealed::Ours) -> QueryResult<()> {
-        Manager::begin_transaction_sql(self, &sql)
+    fn begin_with(&mut self, begin: Begin, _: sealed::Ours) -> QueryResult<Turn> {
+        Manager::begin_transaction_sql(self, &begin.sql)?;
+        Ok(Turn::default())
     }
 }
 

@@ -14,6 +14,7 @@ use super::run::{Counts, Look, Query, Session};
 use super::work::Work;
 use crate::driver::{Driver, NonBlocking, sealed};
 use crate::error::Error;
+use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
 use crate::transaction::Futures;
 
@@ -120,10 +121,13 @@ impl Driver for AsyncPgConnection {
 
     fn begin_with<'c>(
         &'c mut self,
-        sql: String,
+        begin: Begin,
         _: sealed::Ours,
-    ) -> BoxFuture<'c, QueryResult<()>> {
-        Box::pin(async move { AnsiTransactionManager::begin_transaction_sql(self, &sql).await })
+    ) -> BoxFuture<'c, QueryResult<Turn>> {
+        Box::pin(async move {
+            AnsiTransactionManager::begin_transaction_sql(self, &begin.sql).await?;
+            Ok(Turn::default())
+        })
     }
 }
 

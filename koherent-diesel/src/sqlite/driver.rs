@@ -5,8 +5,10 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection};
 
 use super::Work;
+use super::transaction::turn_of;
 use crate::driver::{Blocking, Driver, sealed};
 use crate::error::Error;
+use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
 use crate::transaction::Values;
 
@@ -29,7 +31,7 @@ impl Driver for SqliteConnection {
     where
         R: Reading<Sqlite>,
     {
-        read(self, work, reading)
+        read(self, work, reading, None)
     }
 
     fn run_all(
@@ -37,11 +39,11 @@ impl Driver for SqliteConnection {
         work: Result<Vec<Work>, Error>,
         _: sealed::Ours,
     ) -> Result<Vec<usize>, Error> {
-        super::run_all(self, &work?)
+        super::run_all(self, &work?, None)
     }
 
-    fn begin_with(&mut self, sql: String, _: sealed::Ours) -> QueryResult<()> {
-        AnsiTransactionManager::begin_transaction_sql(self, &sql)
+    fn begin_with(&mut self, begin: Begin, _: sealed::Ours) -> QueryResult<Turn> {
+        begin_in_turn(self, &begin, None)
     }
 }
 
@@ -58,9 +60,24 @@ fn read<R: Reading<Sqlite>>(
     connection: &mut SqliteConnection,
     work: Result<Work, Error>,
     mut reading: R,
+    turn: Option<Turn>,
 ) -> Result<R::Output, Error> {
-    let touched = super::run(connection, &work?, &mut |row| reading.row(row))?;
+    let touched = super::run(connection, &work?, turn, &mut |row| reading.row(row))?;
     reading.finish(touched)
+}
+
+/// Begins a transaction: where it may write, when it is its turn.
+fn begin_in_turn(
+    connection: &mut SqliteConnection,
+    begin: &Begin,
+    turn: Option<Turn>,
+) -> QueryResult<Turn> {
+    let turn = match turn {
+        None if begin.writes => turn_of(connection, &begin.remembered)?,
+        turn => turn.unwrap_or_default(),
+    };
+    AnsiTransactionManager::begin_transaction_sql(connection, &begin.sql)?;
+    Ok(turn)
 }
 
 #[cfg(feature = "async")]
@@ -68,11 +85,14 @@ mod non_blocking {
     use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
     use futures_util::future::BoxFuture;
 
+    use diesel_async::{AsyncConnection, TransactionManager};
+
     use super::super::run_all;
     use super::{
-        AnsiTransactionManager, Driver, Error, QueryResult, Reading, Sqlite, SqliteConnection,
-        Work, read, sealed,
+        Begin, Driver, Error, QueryResult, Reading, Sqlite, SqliteConnection, Turn, Work,
+        begin_in_turn, read, sealed,
     };
+    use crate::remembered::Remembered;
     use crate::driver::NonBlocking;
     use crate::transaction::Futures;
 
@@ -99,7 +119,11 @@ mod non_blocking {
             // Nothing starts before the future is polled. Dropping it then waits for the job, so that no transaction is
             // left open.
             Box::pin(async move {
-                self.spawn_blocking(|connection| Ok(read(connection, work, reading)))
+                let turn = match &work {
+                    Ok(Work::Change(job)) => turn(self, &job.recorder.remembered).await?,
+                    _ => None,
+                };
+                self.spawn_blocking(|connection| Ok(read(connection, work, reading, turn)))
                     .await?
             })
         }
@@ -111,19 +135,45 @@ mod non_blocking {
         ) -> BoxFuture<'c, Result<Vec<usize>, Error>> {
             Box::pin(async move {
                 let work = work?;
-                self.spawn_blocking(move |connection| Ok(run_all(connection, &work)))
+                let turn = match work.first() {
+                    Some(Work::Change(job)) => turn(self, &job.recorder.remembered).await?,
+                    _ => None,
+                };
+                self.spawn_blocking(move |connection| Ok(run_all(connection, &work, turn)))
                     .await?
             })
         }
 
         fn begin_with<'c>(
             &'c mut self,
-            sql: String,
+            begin: Begin,
             _: sealed::Ours,
-        ) -> BoxFuture<'c, QueryResult<()>> {
-            self.spawn_blocking(move |connection| {
-                AnsiTransactionManager::begin_transaction_sql(connection, &sql)
+        ) -> BoxFuture<'c, QueryResult<Turn>> {
+            Box::pin(async move {
+                let turn = match begin.writes {
+                    true => turn(self, &begin.remembered).await?,
+                    false => None,
+                };
+                self.spawn_blocking(move |connection| begin_in_turn(connection, &begin, turn))
+                    .await
             })
+        }
+    }
+
+    /// Waits for the turn to write, where the gate of the file is known, and without a thread. `None`: the job finds the
+    /// gate, and waits itself.
+    async fn turn<S: SpawnBlocking + Send>(
+        connection: &mut SyncConnectionWrapper<SqliteConnection, S>,
+        remembered: &Remembered,
+    ) -> QueryResult<Option<Turn>> {
+        type Manager<S> = <SyncConnectionWrapper<SqliteConnection, S> as AsyncConnection>::TransactionManager;
+        let Some(gate) = remembered.gate() else {
+            return Ok(None);
+        };
+        let status = Manager::<S>::transaction_manager_status_mut(connection);
+        match gate {
+            Some(gate) if status.transaction_depth()?.is_none() => gate.turn().await.map(Some),
+            _ => Ok(Some(Turn::default())),
         }
     }
 

@@ -6,13 +6,14 @@ use koherent_core::ChangeKind;
 use uuid::Uuid;
 
 use super::statement::{Look, PartialRow, Returning, execute, for_each_row};
-use super::transaction::{in_one_transaction, in_transaction};
+use super::transaction::{in_one_transaction, in_transaction, turn_of};
 use super::types::date_text;
 use super::value::Value;
 use super::work::{Job, Read, Sql, Work};
 use super::{delete, guard, insert, task, update, upsert};
 use crate::change::Change;
 use crate::error::Error;
+use crate::gate::Turn;
 use crate::positional::history::{complete, insert_into, not_written};
 use crate::record::Recorder;
 use crate::stamp::stamped;
@@ -31,10 +32,11 @@ pub(super) const MAX_BINDS: usize = 32_766;
 pub(super) fn run(
     connection: &mut SqliteConnection,
     work: &Work,
+    turn: Option<Turn>,
     look: &mut Look<'_>,
 ) -> Result<usize, Error> {
     match work {
-        Work::Change(job) => record(connection, job, look),
+        Work::Change(job) => record(connection, job, turn, look),
         Work::Read(read) => self::read(connection, read, look),
         Work::Reads(reads) => reads.iter().try_fold(0, |rows, read| {
             Ok(rows + self::read(connection, read, look)?)
@@ -46,15 +48,20 @@ pub(super) fn run(
 pub(super) fn run_all(
     connection: &mut SqliteConnection,
     work: &[Work],
+    turn: Option<Turn>,
 ) -> Result<Vec<usize>, Error> {
-    if work.is_empty() {
+    let Some(first) = work.first() else {
         return Ok(Vec::new());
-    }
+    };
     let nested = in_transaction(connection)?;
+    let _turn = match (turn, first) {
+        (None, Work::Change(job)) => turn_of(connection, &job.recorder.remembered)?,
+        (turn, _) => turn.unwrap_or_default(),
+    };
     let touched = in_one_transaction(connection, nested, |connection| {
         let each = work
             .iter()
-            .map(|work| run(connection, work, &mut |_| Ok(())));
+            .map(|work| run(connection, work, None, &mut |_| Ok(())));
         each.collect::<Result<Vec<_>, _>>()
     })?;
     if let (false, Some(Work::Change(job))) = (nested, work.first()) {
@@ -91,6 +98,7 @@ fn read(
 fn record(
     connection: &mut SqliteConnection,
     job: &Job,
+    turn: Option<Turn>,
     look: &mut Look<'_>,
 ) -> Result<usize, Error> {
     if matches!(&job.change, Change::Insert { parts, .. } if parts.is_empty()) {
@@ -98,6 +106,13 @@ fn record(
     }
     let (table, recorder) = (job.table, &job.recorder);
     let nested = in_transaction(connection)?;
+    if nested && recorder.is_read_only() {
+        return Err(Error::read_only());
+    }
+    let _turn = match turn {
+        Some(turn) => turn,
+        None => turn_of(connection, &recorder.remembered)?,
+    };
     let transaction = if nested {
         recorder.transaction()
     } else {
