@@ -32,6 +32,8 @@ pub enum ErrorCode {
     Conflict,
     /// Try again later.
     Unavailable,
+    /// Whether the change happened is not known: ask before it is sent again.
+    OutcomeUnknown,
     /// The service is at fault: its operators must look.
     InternalError,
 }
@@ -48,6 +50,7 @@ impl ErrorCode {
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",
             Self::Unavailable => "UNAVAILABLE",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::InternalError => "INTERNAL_ERROR",
         }
     }

@@ -13,6 +13,7 @@ use crate::change::Audit;
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::history::select::Given;
+use crate::migrate::MigrationLock;
 use crate::names::Limit;
 use crate::objects::OwnObject;
 use crate::script::{Bind, Script};
@@ -77,6 +78,10 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     /// What makes a connection refuse changes, and what ends that, where a begin cannot say it.
     #[doc(hidden)]
     const READ_ONLY: Option<[&'static str; 2]> = None;
+
+    /// What keeps others from migrating meanwhile.
+    #[doc(hidden)]
+    const MIGRATION_LOCK: MigrationLock;
 
     /// Whether an insert of several rows is several statements: where there is no `DEFAULT` keyword, rows that leave out
     /// different columns cannot share one.

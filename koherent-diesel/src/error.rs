@@ -2,13 +2,14 @@
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use koherent_core::ErrorCode;
+use uuid::Uuid;
 
+use crate::failure::Failure;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::table::TrackedTable;
-use crate::transaction::Retryable as _;
 
 /// Why an audited change did not happen. Whatever the variant, neither the change nor its history is there; but for rows
-/// that cannot be read as asked on PostgreSQL, outside a transaction.
+/// that cannot be read as asked on PostgreSQL, outside a transaction, and for [`Error::OutcomeUnknown`].
 ///
 /// ```
 /// use koherent_core::ErrorCode;
@@ -22,7 +23,21 @@ use crate::transaction::Retryable as _;
 pub enum Error {
     /// The change itself failed: a constraint, a connection, no row.
     #[error(transparent)]
-    Diesel(#[from] DieselError),
+    Diesel(DieselError),
+    /// The connection was lost while the change was being committed: whether it was is not known. Ask [`outcome`] before it is
+    /// made again.
+    ///
+    /// [`outcome`]: crate::outcome()
+    #[error(
+        "the connection was lost while the transaction {transaction} was being committed, so whether it was is not known: ask \
+         `koherent_diesel::outcome({transaction})` before you make the change again"
+    )]
+    OutcomeUnknown {
+        /// The id that its entries have, if it was committed.
+        transaction: Uuid,
+        /// What the connection said.
+        source: DieselError,
+    },
     /// The history rows could not be written, so the change was rolled back.
     #[error(
         "the history of `{table}` could not be written, so the change was rolled back; \
@@ -149,7 +164,55 @@ pub enum Error {
     Pool(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl From<DieselError> for Error {
+    /// An error of Koherent's own comes back out of the one of Diesel's that carried it through a transaction.
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::QueryBuilderError(carried) => match carried.downcast() {
+                Ok(own) => *own,
+                Err(other) => Self::Diesel(DieselError::QueryBuilderError(other)),
+            },
+            error => Self::Diesel(error),
+        }
+    }
+}
+
 impl Error {
+    /// The id of the transaction whose outcome is not known.
+    ///
+    /// ```
+    /// use koherent_diesel::Error;
+    /// assert_eq!(Error::TokenReused.transaction(), None);
+    /// ```
+    #[must_use]
+    pub fn transaction(&self) -> Option<Uuid> {
+        match self.cause() {
+            Self::OutcomeUnknown { transaction, .. } => Some(*transaction),
+            _ => None,
+        }
+    }
+
+    /// What a commit means that failed: where the connection is lost, nobody knows.
+    pub(crate) fn of_commit(error: DieselError, transaction: Option<Uuid>) -> Self {
+        match transaction {
+            Some(transaction) if Failure::of(&error) == Some(Failure::Lost) => {
+                Self::OutcomeUnknown {
+                    transaction,
+                    source: error,
+                }
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// The same error, as one of Diesel's, which transactions hand on.
+    pub(crate) fn into_diesel(self) -> DieselError {
+        match self {
+            Self::Diesel(error) => error,
+            own => DieselError::QueryBuilderError(Box::new(own)),
+        }
+    }
+
     pub(crate) fn nothing_to_change() -> Self {
         Self::Diesel(DieselError::QueryBuilderError(
             "there are no changes to save: every field of the changeset is `None`".into(),
@@ -160,7 +223,10 @@ impl Error {
     pub(crate) fn read_only() -> Self {
         let message = "the transaction was begun with `read_only()`, so it cannot change anything";
         let kind = DatabaseErrorKind::ReadOnlyTransaction;
-        Self::Diesel(DieselError::DatabaseError(kind, Box::new(message.to_owned())))
+        Self::Diesel(DieselError::DatabaseError(
+            kind,
+            Box::new(message.to_owned()),
+        ))
     }
 
     /// Tells the refusal of a guard from other failures, where the engine has only the message to tell it by.
@@ -182,7 +248,7 @@ impl Error {
     /// What the client should do.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
-        if self.is_busy() || self.is_timeout() {
+        if self.is_busy() || self.is_timeout() || self.is_lost() {
             return ErrorCode::Unavailable;
         }
         match self.cause() {
@@ -195,11 +261,9 @@ impl Error {
                 DatabaseErrorKind::NotNullViolation | DatabaseErrorKind::CheckViolation => {
                     ErrorCode::BadRequest
                 }
-                DatabaseErrorKind::SerializationFailure
-                | DatabaseErrorKind::UnableToSendCommand
-                | DatabaseErrorKind::ClosedConnection => ErrorCode::Unavailable,
                 _ => ErrorCode::InternalError,
             },
+            Self::OutcomeUnknown { .. } => ErrorCode::OutcomeUnknown,
             Self::Pool(_) | Self::Interrupted => ErrorCode::Unavailable,
             Self::TaskMismatch { .. } | Self::TokenReused => ErrorCode::PermissionDenied,
             Self::KeyChanged { .. } | Self::UnknownField { .. } | Self::ForeignCursor { .. } => {
@@ -223,12 +287,16 @@ impl Error {
         if self.is_busy() {
             return "DATABASE_BUSY";
         }
+        if self.is_lost() {
+            return "CONNECTION_LOST";
+        }
         match self.cause() {
             Self::Diesel(_) => match self.code() {
                 ErrorCode::NotFound => "ROW_NOT_FOUND",
                 ErrorCode::Conflict | ErrorCode::BadRequest => "CONSTRAINT_VIOLATED",
                 _ => "DATABASE_FAILED",
             },
+            Self::OutcomeUnknown { .. } => "OUTCOME_UNKNOWN",
             Self::HistoryNotWritten { .. } => "HISTORY_NOT_WRITTEN",
             Self::HistoryNotRead { .. } => "HISTORY_NOT_READ",
             Self::HistoryIncomplete { .. } => "HISTORY_INCOMPLETE",
@@ -276,33 +344,21 @@ impl Error {
     /// Whether the database stopped a statement that took too long, or nobody waited for it any longer.
     fn is_timeout(&self) -> bool {
         match self.diesel() {
-            Some(DieselError::DatabaseError(DatabaseErrorKind::Unknown, details)) => {
-                let message = details.message();
-                // The words of PostgreSQL, MariaDB and MySQL.
-                message.starts_with("canceling statement due to statement timeout")
-                    || message.starts_with("Query execution was interrupted")
-            }
-            _ => matches!(self, Self::TimedOut { .. }),
+            Some(error) => Failure::of(error) == Some(Failure::Stopped),
+            None => matches!(self, Self::TimedOut { .. }),
         }
     }
 
     /// Whether the database waited for a lock in vain, or undid everything because others were in the way: it would work
     /// at another time.
     fn is_busy(&self) -> bool {
-        let Some(error) = self.diesel() else {
-            return false;
-        };
-        let waited = match error {
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown, details) => {
-                let message = details.message();
-                // Diesel has no kind for these; the words are those of SQLite, MariaDB and MySQL, and PostgreSQL.
-                message.starts_with("database table is locked")
-                    || message.starts_with("Lock wait timeout exceeded")
-                    || message.starts_with("canceling statement due to lock timeout")
-            }
-            _ => false,
-        };
-        waited || self.is_retryable()
+        let failure = self.diesel().and_then(Failure::of);
+        matches!(failure, Some(Failure::LockTimeout | Failure::Collision))
+    }
+
+    /// Whether the connection was lost before the change could be made.
+    fn is_lost(&self) -> bool {
+        self.diesel().and_then(Failure::of) == Some(Failure::Lost)
     }
 
     /// Which constraint of the database a change violates, where it says so.

@@ -173,7 +173,9 @@ mod of_files {
             }
             drop((first, said));
             assert_eq!(heard.iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7]);
-            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            writers
+                .into_iter()
+                .for_each(|writer| writer.join().unwrap());
         }
 
         #[test]

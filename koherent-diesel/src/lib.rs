@@ -15,10 +15,12 @@ mod ddl;
 mod driver;
 mod engine;
 mod error;
+mod failure;
 mod gate;
 mod guard;
 mod history;
 mod macros;
+mod migrate;
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -67,6 +69,9 @@ pub use history::{
     TaskCursor, TaskFilter, TaskQuery, as_of, blame, changed, deleted, entries_of, entries_of_each,
     feed, history, links_of, links_of_each, read_date, resource_changes, tasks,
 };
+#[cfg(feature = "async")]
+pub use migrate::migrate_async;
+pub use migrate::{PATIENCE, migrate, with_migration_lock};
 pub use migrations::{MIGRATIONS, Migrations, NoOthers};
 pub use pending::{LoadedFrom, Pending, PendingReturning, RowOf};
 pub use plain::audited_tables;

@@ -140,11 +140,13 @@ impl<'c, C: Driver, T: Audited> Pending<'c, C, T> {
     /// What is to be done, written down.
     pub(crate) fn work(
         table: &'static TrackedTable,
-        recorder: Recorder,
+        mut recorder: Recorder,
         change: Result<Change<PartOf<C>>, Error>,
         record_unchanged: bool,
         returned: Option<QueryResult<Returned<PartOf<C>>>>,
     ) -> Result<<C::Backend as Engine>::Work, Error> {
+        // Known from now on, so that its outcome can be asked for.
+        recorder.transaction = Some(recorder.transaction());
         C::Backend::change(Audit {
             table,
             change: change?,

@@ -21,6 +21,9 @@ pub trait Reading<DB: Backend>: Send + 'static {
     /// Looks at a row.
     fn row<'a>(&mut self, row: &impl Row<'a, DB>) -> Result<(), Error>;
 
+    /// Forgets the rows: the statement is run again.
+    fn again(&mut self) {}
+
     /// Says what they came to; so many rows were touched.
     fn finish(self, touched: usize) -> Result<Self::Output, Error>;
 }
@@ -78,6 +81,10 @@ where
 {
     type Output = R;
 
+    fn again(&mut self) {
+        self.rows.clear();
+    }
+
     fn row<'a>(&mut self, row: &impl Row<'a, DB>) -> Result<(), Error> {
         self.keep(U::build(row))
     }
@@ -95,6 +102,10 @@ where
     ST: 'static,
 {
     type Output = R;
+
+    fn again(&mut self) {
+        self.rows.clear();
+    }
 
     fn row<'a>(&mut self, row: &impl Row<'a, DB>) -> Result<(), Error> {
         self.keep(U::read(row))

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use diesel::connection::{Connection, TransactionManager as _};
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 
 use crate::connection::AuditedConnection;
 #[cfg(feature = "async")]
@@ -12,10 +12,15 @@ use crate::driver::sealed::Ours;
 use crate::driver::{Blocking, Driver};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::scope::Scope;
 
 /// How often a transaction is run, at most, unless [`TransactionBuilder::attempts`] says otherwise.
 pub(crate) const ATTEMPTS: u32 = 10;
+
+/// How often a change outside of a transaction is made, at most: of those that collide one gets through each time.
+#[cfg(any(feature = "postgres_backend", feature = "mysql"))]
+pub(crate) const LONE_ATTEMPTS: u32 = 100;
 
 /// A failure after which the whole transaction may be run again: a serialization failure or a deadlock. The database has
 /// undone everything, and says that it would work at another time.
@@ -43,21 +48,7 @@ pub trait Retryable {
 
 impl Retryable for DieselError {
     fn is_retryable(&self) -> bool {
-        let Self::DatabaseError(kind, details) = self else {
-            return false;
-        };
-        match kind {
-            DatabaseErrorKind::SerializationFailure => true,
-            // Diesel has no kind for these; the words are those of PostgreSQL, MariaDB and MySQL, and SQLite.
-            DatabaseErrorKind::Unknown => {
-                let message = details.message();
-                message.starts_with("deadlock detected")
-                    || message.starts_with("Deadlock found when trying to get lock")
-                    || message.starts_with("Record has changed since last read")
-                    || message.starts_with("database is locked")
-            }
-            _ => false,
-        }
+        Failure::of(self) == Some(Failure::Collision)
     }
 }
 
@@ -141,7 +132,8 @@ impl Options {
     /// `BEGIN` as MariaDB and MySQL have it.
     #[cfg(feature = "mysql")]
     pub(crate) fn mysql(self) -> String {
-        let mut sql = String::new();
+        // What the server says of failures is told by its words; plain statements show nothing else.
+        let mut sql = String::from("SET lc_messages = 'en_US'; ");
         if let Some(level) = self.level() {
             sql.push_str("SET TRANSACTION ISOLATION LEVEL ");
             sql.push_str(level);
@@ -395,9 +387,15 @@ where
                     Err(error) => E::from(error),
                 },
                 Err(error) => {
-                    // Where this fails too, the next begin does; and the first error says what happened.
-                    let _ = Manager::<C>::rollback_transaction(connection);
-                    error
+                    // Where this fails too, the next begin does; and the first error says what happened, unless it cannot know.
+                    match Manager::<C>::rollback_transaction(connection) {
+                        Err(lost @ DieselError::DatabaseError(..))
+                            if Failure::of(&lost) == Some(Failure::Lost) =>
+                        {
+                            E::from(lost)
+                        }
+                        _ => error,
+                    }
                 }
             };
             if left == 0 || !error.is_retryable() {
@@ -467,9 +465,15 @@ where
                     Err(error) => E::from(error),
                 },
                 Err(error) => {
-                    // Where this fails too, the next begin does; and the first error says what happened.
-                    let _ = Manager::<C>::rollback_transaction(connection).await;
-                    error
+                    // Where this fails too, the next begin does; and the first error says what happened, unless it cannot know.
+                    match Manager::<C>::rollback_transaction(connection).await {
+                        Err(lost @ DieselError::DatabaseError(..))
+                            if Failure::of(&lost) == Some(Failure::Lost) =>
+                        {
+                            E::from(lost)
+                        }
+                        _ => error,
+                    }
                 }
             };
             if left == 0 || !error.is_retryable() {

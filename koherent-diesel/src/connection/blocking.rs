@@ -12,6 +12,8 @@ use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use super::{AuditedConnection, AuditedTransactionManager};
 use crate::driver::Blocking;
 use crate::driver::sealed::Ours;
+use crate::error::Error;
+use crate::failure::{Failure, lost};
 use crate::transaction::Options;
 
 impl<C: SimpleConnection> SimpleConnection for AuditedConnection<C> {
@@ -136,7 +138,18 @@ where
             let _ = Self::rollback_transaction(conn);
             return Err(error);
         }
-        let ended = M::commit_transaction(&mut conn.connection);
+        let ended = match M::commit_transaction(&mut conn.connection) {
+            Err(error) if depth == 1 => {
+                let answers = Failure::of(&error).is_some()
+                    || !conn
+                        .connection
+                        .batch_execute("SELECT 1")
+                        .is_err_and(|error| Failure::of(&error) == Some(Failure::Lost));
+                let error = if answers { error } else { lost(error) };
+                Err(Error::of_commit(error, conn.recorder.transaction).into_diesel())
+            }
+            ended => ended,
+        };
         conn.ended(M::transaction_manager_status_mut);
         ended
     }

@@ -322,7 +322,11 @@ impl<C: Driver> Driver for AuditedConnection<C> {
         self.connection.run_all(work, ours)
     }
 
-    fn begin_with<'c>(&'c mut self, begin: Begin, ours: Ours) -> Self::Reply<'c, QueryResult<Turn>> {
+    fn begin_with<'c>(
+        &'c mut self,
+        begin: Begin,
+        ours: Ours,
+    ) -> Self::Reply<'c, QueryResult<Turn>> {
         self.connection.begin_with(begin, ours)
     }
 }

@@ -14,6 +14,8 @@ use diesel_async::{
 use super::{AuditedConnection, AuditedTransactionManager};
 use crate::driver::NonBlocking;
 use crate::driver::sealed::Ours;
+use crate::error::Error;
+use crate::failure::{Failure, lost};
 use crate::transaction::Options;
 
 impl<C: SimpleAsyncConnection + Send> SimpleAsyncConnection for AuditedConnection<C> {
@@ -126,7 +128,19 @@ where
             let _ = Self::rollback_transaction(conn).await;
             return Err(error);
         }
-        let ended = M::commit_transaction(&mut conn.connection).await;
+        let ended = match M::commit_transaction(&mut conn.connection).await {
+            Err(error) if depth == 1 => {
+                let answers = Failure::of(&error).is_some()
+                    || !conn
+                        .connection
+                        .batch_execute("SELECT 1")
+                        .await
+                        .is_err_and(|error| Failure::of(&error) == Some(Failure::Lost));
+                let error = if answers { error } else { lost(error) };
+                Err(Error::of_commit(error, conn.recorder.transaction).into_diesel())
+            }
+            ended => ended,
+        };
         conn.ended(M::transaction_manager_status_mut);
         if ended.is_ok() && depth == 1 {
             conn.recorder.remembered.committed();

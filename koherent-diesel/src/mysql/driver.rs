@@ -10,7 +10,7 @@ use crate::driver::{Driver, NonBlocking, sealed};
 use crate::error::Error;
 use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
-use crate::transaction::Futures;
+use crate::transaction::{Futures, Retryable as _};
 
 impl sealed::Sealed for AsyncMysqlConnection {}
 
@@ -32,8 +32,16 @@ impl Driver for AsyncMysqlConnection {
         R: Reading<Mysql>,
     {
         Box::pin(async move {
-            let touched = super::run::run(self, &work?, &mut |row| reading.row(row)).await?;
-            reading.finish(touched)
+            let work = work?;
+            let mut left = super::run::attempts(self, std::slice::from_ref(&work))?;
+            loop {
+                left -= 1;
+                match super::run::run(self, &work, &mut |row| reading.row(row)).await {
+                    Ok(touched) => return reading.finish(touched),
+                    Err(error) if left > 0 && error.is_retryable() => reading.again(),
+                    Err(error) => return Err(error),
+                }
+            }
         })
     }
 
@@ -42,7 +50,17 @@ impl Driver for AsyncMysqlConnection {
         work: Result<Vec<Work>, Error>,
         _: sealed::Ours,
     ) -> BoxFuture<'c, Result<Vec<usize>, Error>> {
-        Box::pin(async move { super::run::run_all(self, &work?).await })
+        Box::pin(async move {
+            let work = work?;
+            let mut left = super::run::attempts(self, &work)?;
+            loop {
+                left -= 1;
+                match super::run::run_all(self, &work).await {
+                    Err(error) if left > 0 && error.is_retryable() => {}
+                    done => return done,
+                }
+            }
+        })
     }
 
     fn begin_with<'c>(

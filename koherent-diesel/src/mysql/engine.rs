@@ -17,11 +17,12 @@ use super::{check, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexStyle, OwnTypes, Text, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
-use crate::names::Limit;
-use crate::objects::{self, OwnObject};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::history::read;
+use crate::migrate::MigrationLock;
+use crate::names::Limit;
+use crate::objects::{self, OwnObject};
 use crate::positional::Positional;
 use crate::script::{Bind, Script, bind_any};
 use crate::sql::Write as _;
@@ -62,6 +63,12 @@ impl Positional for Mysql {
 
 impl Engine for Mysql {
     const NUMBERING: &'static str = "`BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY`";
+    // Two rows are no value: the statement fails where the lock cannot be had.
+    const MIGRATION_LOCK: MigrationLock = MigrationLock::Named {
+        take: "SELECT IF(GET_LOCK(CONCAT('koherent migrates ', SHA1(COALESCE(DATABASE(), ''))), 600) = 1, 1, \
+               (SELECT 1 UNION ALL SELECT 2))",
+        release: "DO RELEASE_LOCK(CONCAT('koherent migrates ', SHA1(COALESCE(DATABASE(), ''))))",
+    };
     const QUOTE: char = '`';
     const UNSIGNED: bool = true;
     const DATE_FORMAT: &'static str = "%Y-%m-%d %H:%M:%S%.6f";

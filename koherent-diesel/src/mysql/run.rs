@@ -1,5 +1,6 @@
 //! Making a change and recording it, in one transaction.
 
+use diesel::QueryResult;
 use diesel::mysql::Mysql;
 use diesel::row::Row as _;
 use diesel_async::{
@@ -8,7 +9,7 @@ use diesel_async::{
 use koherent_core::ChangeKind;
 use uuid::Uuid;
 
-use super::session::{Look, Returning, Row, execute, for_each_row, in_transaction};
+use super::session::{Look, Returning, Row, diagnosed, execute, for_each_row, in_transaction};
 use super::value::Value;
 use super::work::{Job, MAX_BINDS, Read, Sql, Work};
 use super::{guard, insert, remove, task, update, upsert};
@@ -18,7 +19,7 @@ use crate::positional::history::{complete, insert_into, not_written};
 use crate::record::Recorder;
 use crate::stamp::stamped;
 use crate::table::TrackedTable;
-use crate::transaction::Retryable as _;
+use crate::transaction::{LONE_ATTEMPTS, Retryable as _};
 
 /// What is stamped on every entry of one change.
 pub(super) type Stamp = crate::positional::history::Stamp<Mysql>;
@@ -54,6 +55,7 @@ pub(super) async fn run_all(
     if work.is_empty() {
         return Ok(touched);
     }
+    let alone = !in_transaction(connection)?;
     AnsiTransactionManager::begin_transaction(connection).await?;
     for work in work {
         match run(connection, work, &mut |_| Ok(())).await {
@@ -64,8 +66,36 @@ pub(super) async fn run_all(
             }
         }
     }
-    AnsiTransactionManager::commit_transaction(connection).await?;
+    let transaction = work.iter().find_map(|work| match work {
+        Work::Change(job) => job.recorder.transaction,
+        Work::Read(_) | Work::Reads(_) => None,
+    });
+    commit(connection, transaction.filter(|_| alone)).await?;
     Ok(touched)
+}
+
+/// How often a change may be made again, after others were in the way: as often as it takes, where it is alone. It owns its
+/// values, and the database has undone everything.
+pub(super) fn attempts(connection: &mut AsyncMysqlConnection, work: &[Work]) -> QueryResult<u32> {
+    let is_change = |work: &Work| matches!(work, Work::Change(_));
+    let alone = !in_transaction(connection)?;
+    Ok(if alone && work.iter().all(is_change) {
+        LONE_ATTEMPTS
+    } else {
+        1
+    })
+}
+
+/// Commits; where the connection is lost meanwhile, nobody knows whether that transaction was.
+async fn commit(
+    connection: &mut AsyncMysqlConnection,
+    transaction: Option<Uuid>,
+) -> Result<(), Error> {
+    let Err(error) = AnsiTransactionManager::commit_transaction(connection).await else {
+        return Ok(());
+    };
+    let error = diagnosed(connection, error).await;
+    Err(Error::of_commit(error, transaction))
 }
 
 async fn read(
@@ -107,7 +137,8 @@ async fn record(
     begin(connection, job, nested).await?;
     match change(connection, job, look).await {
         Ok(touched) => {
-            AnsiTransactionManager::commit_transaction(connection).await?;
+            let transaction = job.recorder.transaction.filter(|_| !nested);
+            commit(connection, transaction).await?;
             // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
             if touched.recorded > 0 && !nested {
                 job.recorder.committed();
@@ -201,6 +232,11 @@ impl Stamp {
     }
 }
 
+/// `LAST_INSERT_ID()` is that of the application's row: what entries have numbered is forgotten.
+const KEEP_LAST_ID: &str = "SET @koherent_last_id = LAST_INSERT_ID()";
+
+const RESTORE_LAST_ID: &str = "DO LAST_INSERT_ID(@koherent_last_id)";
+
 /// Writes one entry for each of the rows with these keys.
 pub(super) async fn record_keys(
     connection: &mut AsyncMysqlConnection,
@@ -211,9 +247,14 @@ pub(super) async fn record_keys(
 ) -> Result<usize, Error> {
     let changed = keys.len();
     let mut recorded = 0;
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    connection.batch_execute(KEEP_LAST_ID).await?;
     for sql in stamp.for_keys(table, kind, keys, MAX_BINDS) {
         let written = execute(connection, &sql).await;
         recorded += written.map_err(|source| not_written(table, source))?;
     }
+    connection.batch_execute(RESTORE_LAST_ID).await?;
     complete(table, changed, recorded)
 }

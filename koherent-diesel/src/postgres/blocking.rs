@@ -4,18 +4,21 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use diesel::connection::{Connection, DefaultLoadingMode, LoadConnection, TransactionManager};
+use diesel::connection::{
+    Connection, DefaultLoadingMode, LoadConnection, SimpleConnection as _, TransactionManager,
+};
 use diesel::pg::Pg;
 use diesel::result::Error as DieselError;
 use diesel::{PgConnection, QueryResult};
 
-use super::run::{Counts, Look, Query, Session};
+use super::run::{Counts, Look, Query, Session, attempts};
 use super::work::Work;
 use crate::driver::{Blocking, Driver, sealed};
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
-use crate::transaction::Values;
+use crate::transaction::{Retryable as _, Values};
 
 type Manager = <PgConnection as Connection>::TransactionManager;
 
@@ -35,6 +38,11 @@ impl Session for PgConnection {
 
     async fn commit(&mut self) -> QueryResult<()> {
         Manager::commit_transaction(self)
+    }
+
+    async fn answers(&mut self) -> bool {
+        let asked = self.batch_execute("SELECT 1");
+        !asked.is_err_and(|error| Failure::of(&error) == Some(Failure::Lost))
     }
 
     async fn roll_back(&mut self) -> QueryResult<()> {
@@ -85,8 +93,18 @@ impl Driver for PgConnection {
     where
         R: Reading<Pg>,
     {
-        let touched = now(super::run::run(self, work?, &mut |row| reading.row(row)))?;
-        reading.finish(touched)
+        let work = work?;
+        let mut left = attempts(self, std::slice::from_ref(&work))?;
+        loop {
+            left -= 1;
+            match now(super::run::run(self, work.clone(), &mut |row| {
+                reading.row(row)
+            })) {
+                Ok(touched) => return reading.finish(touched),
+                Err(error) if left > 0 && error.is_retryable() => reading.again(),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn run_all(
@@ -94,7 +112,15 @@ impl Driver for PgConnection {
         work: Result<Vec<Work>, Error>,
         _: sealed::Ours,
     ) -> Result<Vec<usize>, Error> {
-        now(super::run::run_all(self, work?))
+        let work = work?;
+        let mut left = attempts(self, &work)?;
+        loop {
+            left -= 1;
+            match now(super::run::run_all(self, work.clone())) {
+                Err(error) if left > 0 && error.is_retryable() => {}
+                done => return done,
+            }
+        }
     }
 
     fn begin_with(&mut self, begin: Begin, _: sealed::Ours) -> QueryResult<Turn> {

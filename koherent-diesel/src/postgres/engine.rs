@@ -17,12 +17,13 @@ use super::{check, compose, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexStyle, OwnTypes, Text, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
-use crate::names::Limit;
-use crate::objects::{self, OwnObject};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
 use crate::history::read;
 use crate::history::select::Given;
+use crate::migrate::MigrationLock;
+use crate::names::Limit;
+use crate::objects::{self, OwnObject};
 use crate::script::{Bind, Script, bind_any};
 use crate::sql::Write as _;
 use crate::table::{Name, TrackedColumn, TrackedTable, ValueKind};
@@ -32,6 +33,11 @@ impl sealed::Sealed for Pg {}
 
 impl Engine for Pg {
     const NUMBERING: &'static str = "`bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY`";
+    // The key is "koherent", as a number.
+    const MIGRATION_LOCK: MigrationLock = MigrationLock::Session {
+        take: "SELECT 1 WHERE pg_try_advisory_lock(7741521069393407604)",
+        release: "SELECT pg_advisory_unlock(7741521069393407604)",
+    };
     const NOW: &'static str = "clock_timestamp()";
     const QUOTE: char = '"';
     const LATERAL: bool = true;

@@ -4,19 +4,21 @@ use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::result::Error as DieselError;
 use diesel_async::{
-    AnsiTransactionManager, AsyncConnectionCore, AsyncPgConnection, TransactionManager,
+    AnsiTransactionManager, AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection as _,
+    TransactionManager,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::run::{Counts, Look, Query, Session};
+use super::run::{Counts, Look, Query, Session, attempts};
 use super::work::Work;
 use crate::driver::{Driver, NonBlocking, sealed};
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::gate::{Begin, Turn};
 use crate::reading::Reading;
-use crate::transaction::Futures;
+use crate::transaction::{Futures, Retryable as _};
 
 impl Session for AsyncPgConnection {
     type Row = <Self as AsyncConnectionCore>::Row<'static, 'static>;
@@ -34,6 +36,11 @@ impl Session for AsyncPgConnection {
 
     async fn commit(&mut self) -> QueryResult<()> {
         AnsiTransactionManager::commit_transaction(self).await
+    }
+
+    async fn answers(&mut self) -> bool {
+        let asked = self.batch_execute("SELECT 1").await;
+        !asked.is_err_and(|error| Failure::of(&error) == Some(Failure::Lost))
     }
 
     async fn roll_back(&mut self) -> QueryResult<()> {
@@ -106,8 +113,16 @@ impl Driver for AsyncPgConnection {
         R: Reading<Pg>,
     {
         Box::pin(async move {
-            let touched = super::run::run(self, work?, &mut |row| reading.row(row)).await?;
-            reading.finish(touched)
+            let work = work?;
+            let mut left = attempts(self, std::slice::from_ref(&work))?;
+            loop {
+                left -= 1;
+                match super::run::run(self, work.clone(), &mut |row| reading.row(row)).await {
+                    Ok(touched) => return reading.finish(touched),
+                    Err(error) if left > 0 && error.is_retryable() => reading.again(),
+                    Err(error) => return Err(error),
+                }
+            }
         })
     }
 
@@ -116,7 +131,17 @@ impl Driver for AsyncPgConnection {
         work: Result<Vec<Work>, Error>,
         _: sealed::Ours,
     ) -> BoxFuture<'c, Result<Vec<usize>, Error>> {
-        Box::pin(async move { super::run::run_all(self, work?).await })
+        Box::pin(async move {
+            let work = work?;
+            let mut left = attempts(self, &work)?;
+            loop {
+                left -= 1;
+                match super::run::run_all(self, work.clone()).await {
+                    Err(error) if left > 0 && error.is_retryable() => {}
+                    done => return done,
+                }
+            }
+        })
     }
 
     fn begin_with<'c>(

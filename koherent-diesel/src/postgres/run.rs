@@ -6,7 +6,7 @@ use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::CollectedQuery;
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::row::{Field as _, PartialRow, Row};
 
 use super::collect::{Binds, TypeName};
@@ -14,9 +14,11 @@ use super::failure::tell;
 use super::sql::Sql;
 use super::work::{About, Work};
 use crate::error::Error;
+use crate::failure::{Failure, lost};
 use crate::record::Recorder;
 use crate::sql::Write as _;
-use crate::transaction::Retryable as _;
+use crate::transaction::{LONE_ATTEMPTS, Retryable as _};
+use uuid::Uuid;
 
 /// A statement as drivers take it.
 pub(super) type Query = CollectedQuery<RawBytesBindCollector<Pg>>;
@@ -42,6 +44,9 @@ pub(super) trait Session: Send {
     fn commit(&mut self) -> impl Future<Output = QueryResult<()>> + Send;
 
     fn roll_back(&mut self) -> impl Future<Output = QueryResult<()>> + Send;
+
+    /// Whether anybody answers.
+    fn answers(&mut self) -> impl Future<Output = bool> + Send;
 
     /// Runs statements that each return one row of counts: one after the other, but where the driver can, without
     /// waiting for one before the next is sent.
@@ -89,22 +94,31 @@ pub(super) async fn run<S: Session>(
                 recorded += did.recorded;
             }
             Err(error) if several => {
+                let error = or_lost(session, error).await;
                 // The first error says what happened; that the connection is lost as well, its pool sees.
                 let _ = session.roll_back().await;
                 return Err(error);
             }
             Err(error) => {
-                if let Some(recorder) = about.recorder()
-                    && !alone
-                {
-                    recorder.doom.set(depth, error.is_retryable());
-                }
-                return Err(error);
+                let error = or_lost(session, error).await;
+                let recorder = about.recorder();
+                return Err(match (error, recorder) {
+                    // It commits by itself.
+                    (Error::Diesel(error), Some(recorder)) if alone => {
+                        Error::of_commit(error, recorder.transaction)
+                    }
+                    (error, Some(recorder)) if !alone => {
+                        recorder.doom.set(depth, error.is_retryable());
+                        error
+                    }
+                    (error, _) => error,
+                });
             }
         }
     }
     if several {
-        session.commit().await?;
+        let transaction = about.recorder().and_then(|recorder| recorder.transaction);
+        commit(session, transaction.filter(|_| alone)).await?;
     }
     if let About::Catalog { is_there, guards } = &about {
         let found = one(session, (**is_there).clone(), &about, &mut |_| Ok(())).await?;
@@ -122,6 +136,41 @@ pub(super) async fn run<S: Session>(
         recorder.committed();
     }
     Ok(touched)
+}
+
+/// How often a change may be made again, after others were in the way: as often as it takes, where it is alone. It owns its
+/// values, and the database has undone everything.
+pub(super) fn attempts<S: Session>(session: &mut S, work: &[Work]) -> QueryResult<u32> {
+    let is_change = |work: &Work| work.about.recorder().is_some();
+    let alone = session.depth()? == 0;
+    Ok(if alone && work.iter().all(is_change) {
+        LONE_ATTEMPTS
+    } else {
+        1
+    })
+}
+
+/// Commits; where the connection is lost meanwhile, nobody knows whether that transaction was.
+async fn commit<S: Session>(session: &mut S, transaction: Option<Uuid>) -> Result<(), Error> {
+    let Err(error) = session.commit().await else {
+        return Ok(());
+    };
+    Err(match or_lost(session, Error::Diesel(error)).await {
+        Error::Diesel(error) => Error::of_commit(error, transaction),
+        error => error,
+    })
+}
+
+/// The same error; where nothing else tells what it is, and nobody answers any more, a lost connection.
+async fn or_lost<S: Session>(session: &mut S, error: Error) -> Error {
+    match error {
+        Error::Diesel(error @ DieselError::DatabaseError(DatabaseErrorKind::Unknown, _))
+            if Failure::of(&error).is_none() && !session.answers().await =>
+        {
+            Error::Diesel(lost(error))
+        }
+        error => error,
+    }
 }
 
 /// What a statement did.
@@ -150,7 +199,10 @@ pub(super) async fn run_all<S: Session>(
             return Err(error);
         }
     };
-    session.commit().await?;
+    let transaction = work
+        .iter()
+        .find_map(|work| work.about.recorder()?.transaction);
+    commit(session, transaction.filter(|_| alone)).await?;
     let mut touched = Vec::with_capacity(work.len());
     for (work, did) in work.iter().zip(done) {
         touched.push(did.touched);

@@ -6,6 +6,7 @@ use crate::table::TrackedTable;
 
 /// Something to be done on a PostgreSQL connection.
 #[expect(missing_debug_implementations, reason = "values are nobody's business")]
+#[derive(Clone)]
 pub struct Work {
     /// Usually one. More are one transaction.
     pub(super) statements: Vec<Sql>,
@@ -13,6 +14,7 @@ pub struct Work {
 }
 
 /// What it is about.
+#[derive(Clone)]
 pub(super) enum About {
     /// A change.
     Change {

@@ -92,8 +92,8 @@ mod non_blocking {
         Begin, Driver, Error, QueryResult, Reading, Sqlite, SqliteConnection, Turn, Work,
         begin_in_turn, read, sealed,
     };
-    use crate::remembered::Remembered;
     use crate::driver::NonBlocking;
+    use crate::remembered::Remembered;
     use crate::transaction::Futures;
 
     impl<S> sealed::Sealed for SyncConnectionWrapper<SqliteConnection, S> {}
@@ -166,7 +166,8 @@ mod non_blocking {
         connection: &mut SyncConnectionWrapper<SqliteConnection, S>,
         remembered: &Remembered,
     ) -> QueryResult<Option<Turn>> {
-        type Manager<S> = <SyncConnectionWrapper<SqliteConnection, S> as AsyncConnection>::TransactionManager;
+        type Manager<S> =
+            <SyncConnectionWrapper<SqliteConnection, S> as AsyncConnection>::TransactionManager;
         let Some(gate) = remembered.gate() else {
             return Ok(None);
         };

@@ -19,9 +19,10 @@ use super::{check, guard};
 use crate::change::Audit;
 use crate::ddl::{IndexStyle, OwnTypes, Text as Ddl, push_indexes, push_own_columns};
 use crate::engine::{Engine, sealed};
-use crate::objects::{self, OwnObject};
 use crate::error::Error;
 use crate::guard::{Guard, Policy};
+use crate::migrate::MigrationLock;
+use crate::objects::{self, OwnObject};
 use crate::positional::Positional;
 use crate::script::{Bind, Script, bind_any};
 use crate::sql::Write as _;
@@ -74,6 +75,9 @@ impl Engine for Sqlite {
     const ROW_BY_ROW: bool = true;
     const QUOTE: char = '`';
     const NOW: &'static str = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00'";
+    const MIGRATION_LOCK: MigrationLock = MigrationLock::Transaction(
+        "CREATE TABLE koherent_migrating (id INTEGER); DROP TABLE koherent_migrating",
+    );
     const READ_ONLY: Option<[&'static str; 2]> =
         Some(["PRAGMA query_only = ON", "PRAGMA query_only = OFF"]);
     const CLOSE_SCOPE: &'static str =

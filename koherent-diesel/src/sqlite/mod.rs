@@ -16,6 +16,7 @@ mod driver;
 mod engine;
 mod guard;
 mod insert;
+mod rowid;
 mod run;
 mod statement;
 mod task;

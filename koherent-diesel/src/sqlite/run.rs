@@ -5,6 +5,7 @@ use diesel::sqlite::Sqlite;
 use koherent_core::ChangeKind;
 use uuid::Uuid;
 
+use super::rowid::keeping_rowid;
 use super::statement::{Look, PartialRow, Returning, execute, for_each_row};
 use super::transaction::{in_one_transaction, in_transaction, turn_of};
 use super::types::date_text;
@@ -113,11 +114,7 @@ fn record(
         Some(turn) => turn,
         None => turn_of(connection, &recorder.remembered)?,
     };
-    let transaction = if nested {
-        recorder.transaction()
-    } else {
-        recorder.new_transaction()
-    };
+    let transaction = recorder.transaction();
     let touched = in_one_transaction(connection, nested, |connection| {
         // Where the transaction is somebody else's, this takes the write lock, so that the time is read under it.
         guard::arm(connection, job, transaction)?;
@@ -145,11 +142,13 @@ fn record(
             Change::Update { changes, filter } => {
                 update::run(connection, &stamp, job, changes, filter, returning)?
             }
-            Change::Delete { filter } => delete::run(connection, &stamp, table, filter, returning)?,
+            Change::Delete { filter } => keeping_rowid(connection, |connection| {
+                delete::run(connection, &stamp, table, filter, returning)
+            })?,
         };
         guard::disarm(connection)?;
         if touched.recorded > 0 {
-            task::ensure(connection, recorder)?;
+            keeping_rowid(connection, |connection| task::ensure(connection, recorder))?;
         }
         Ok(touched)
     })
@@ -190,10 +189,16 @@ pub(super) fn record_keys(
     keys: Vec<Key>,
 ) -> Result<usize, Error> {
     let changed = keys.len();
-    let mut recorded = 0;
-    for sql in stamp.for_keys(table, kind, keys, MAX_BINDS) {
-        recorded += execute(connection, &sql).map_err(|source| not_written(table, source))?;
+    if keys.is_empty() {
+        return Ok(0);
     }
+    let recorded = keeping_rowid(connection, |connection| {
+        let mut recorded = 0;
+        for sql in stamp.for_keys(table, kind, keys, MAX_BINDS) {
+            recorded += execute(connection, &sql).map_err(|source| not_written(table, source))?;
+        }
+        Ok(recorded)
+    })?;
     complete(table, changed, recorded)
 }
 
@@ -205,9 +210,15 @@ pub(super) fn record_values(
     rows: Vec<Vec<Value>>,
 ) -> Result<usize, Error> {
     let gone = rows.len();
-    let mut recorded = 0;
-    for sql in stamp.for_values(table, ChangeKind::Delete, rows, MAX_BINDS) {
-        recorded += execute(connection, &sql).map_err(|source| not_written(table, source))?;
+    if rows.is_empty() {
+        return Ok(0);
     }
+    let recorded = keeping_rowid(connection, |connection| {
+        let mut recorded = 0;
+        for sql in stamp.for_values(table, ChangeKind::Delete, rows, MAX_BINDS) {
+            recorded += execute(connection, &sql).map_err(|source| not_written(table, source))?;
+        }
+        Ok(recorded)
+    })?;
     complete(table, gone, recorded)
 }

@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use diesel::{QueryResult, SqliteConnection};
 use diesel::connection::{Connection, TransactionManager};
 use diesel::result::Error as DieselError;
+use diesel::{QueryResult, SqliteConnection};
 
 use super::statement::{for_each_row, values};
 use super::value::Value;
@@ -79,7 +79,9 @@ fn gate_of(connection: &mut SqliteConnection) -> QueryResult<Option<Gate>> {
         Ok::<_, Error>(())
     });
     match asked {
-        Ok(_) => Ok(file.filter(|file| !file.is_empty()).map(|file| Gate::of(&file))),
+        Ok(_) => Ok(file
+            .filter(|file| !file.is_empty())
+            .map(|file| Gate::of(&file))),
         Err(Error::Diesel(error)) => Err(error),
         Err(_) => Ok(None),
     }
