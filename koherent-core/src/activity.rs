@@ -9,7 +9,9 @@ use crate::entry::HistoryEntry;
 use crate::id::{Subject, TaskId};
 use crate::key::RowKey;
 
-/// An entry in the form of an activity stream: actor, verb, object, and the fields by what happened to them.
+/// An entry in the form of an activity stream: actor, verb, object, and the fields by what happened to them. As in the
+/// `activitystream` of django-ansible-base, fields are added and removed with their row alone; a field that gets or loses its value
+/// is changed, from or to null.
 ///
 /// ```
 /// use koherent_core::{Activity, ChangeKind, FieldChange, FieldValue, HistoryEntry};
@@ -21,7 +23,8 @@ use crate::key::RowKey;
 ///
 /// let activity = Activity::from(&entry); // an update that empties the note
 /// assert_eq!((activity.verb, activity.object.1.to_string()), ("update", "7".to_owned()));
-/// assert!(activity.removed_fields.contains_key("note"));
+/// let (old, new) = &activity.changed_fields["note"];
+/// assert_eq!((old.text(), new.json().is_null()), ("stained".to_owned(), true));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -40,11 +43,11 @@ pub struct Activity {
     pub object: (&'static str, RowKey),
     /// Under which task.
     pub task: Option<TaskId>,
-    /// Fields that had no value before, with the one they have now.
+    /// The fields of a row that came to be, with their values.
     pub added_fields: BTreeMap<&'static str, FieldValue>,
-    /// Fields that have no value any more, with the one they had.
+    /// The fields of a row that is gone, with the values they had.
     pub removed_fields: BTreeMap<&'static str, FieldValue>,
-    /// Fields with another value than before, with both.
+    /// Fields with another value than before, with both; null is no value.
     pub changed_fields: BTreeMap<&'static str, (FieldValue, FieldValue)>,
 }
 
@@ -65,17 +68,19 @@ impl From<&HistoryEntry> for Activity {
             changed_fields: BTreeMap::new(),
         };
         for change in &entry.changes {
-            match (change.old.clone(), change.new.clone()) {
-                (None, Some(new)) => {
+            let null = || FieldValue::from_json(serde_json::Value::Null);
+            let (old, new) = (change.old.clone(), change.new.clone());
+            match (entry.kind, old, new) {
+                (ChangeKind::Create, None, Some(new)) => {
                     activity.added_fields.insert(change.field, new);
                 }
-                (Some(old), None) => {
+                (ChangeKind::Delete, Some(old), None) => {
                     activity.removed_fields.insert(change.field, old);
                 }
-                (Some(old), Some(new)) => {
-                    activity.changed_fields.insert(change.field, (old, new));
+                (_, old, new) => {
+                    let values = (old.unwrap_or_else(null), new.unwrap_or_else(null));
+                    activity.changed_fields.insert(change.field, values);
                 }
-                (None, None) => {}
             }
         }
         activity

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use koherent_core::{ChangeKind, FieldChange, FieldValue, HistoryEntry, RowKey, TaskRecord};
-use koherent_diesel::{Cursor, ResourceChange};
+use koherent_diesel::{Cursor, LinkEnd, LinkKind, ResourceChange, TrackedTable};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,7 +39,7 @@ impl From<FieldValue> for Value {
 pub struct Page<T> {
     /// What was found.
     pub items: Vec<T>,
-    /// What to give as `after` for the next page; null where this one is not full, and for changes one by one.
+    /// What to give as `after` for the next page; null where this one is the last. The header `Link` has it too.
     pub next: Option<String>,
 }
 
@@ -76,8 +76,40 @@ pub struct Entry {
     /// What else the attribution said: the issuer of the principal, `impersonator`, `system`, `correlation_id`; or, of what
     /// went past the audit and was recorded by the database, `captured` and `database_role`.
     pub context: Option<Value>,
-    /// The fields that changed.
-    pub changes: Vec<Change>,
+    /// What happened between which rows, where the table is a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
+    /// The fields that changed. Not there where changes come one by one, each with its entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<Change>>,
+}
+
+/// What happened to a link.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Link {
+    /// `associate`, `update` or `disassociate`.
+    pub kind: &'static str,
+    /// The two rows, in the order of the declaration.
+    pub ends: Vec<LinkedRow>,
+}
+
+/// A row that a link points at.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct LinkedRow {
+    /// Its table.
+    pub table: &'static str,
+    /// The value of its key; null where the entry does not say it.
+    pub key: Option<Value>,
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Counted {
+    /// How many.
+    pub count: u64,
 }
 
 /// A change of one field.
@@ -126,19 +158,22 @@ pub struct Activity {
     pub published: DateTime<Utc>,
     /// Who.
     pub actor: Option<String>,
-    /// `create`, `update` or `delete`.
+    /// `create`, `update`, `delete`, `associate` or `disassociate`.
     pub verb: &'static str,
-    /// The table of the row.
+    /// The table of the row; of a link, that of its first end.
     pub table: &'static str,
     /// The values of the row's key.
     pub key: Vec<Value>,
+    /// The row that it was put together with, or taken apart from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub related: Option<LinkedRow>,
     /// Under which task.
     pub task: Option<String>,
-    /// Fields that had no value before.
+    /// The fields of a row that came to be, as far as they have values.
     pub added_fields: BTreeMap<&'static str, Value>,
-    /// Fields that have no value any more.
+    /// The fields of a row that is gone, as far as they had values.
     pub removed_fields: BTreeMap<&'static str, Value>,
-    /// Fields with another value than before: the old one and the new one.
+    /// Fields of a row with another value than before: the old one and the new one, null where there is none.
     pub changed_fields: BTreeMap<&'static str, Vec<Value>>,
 }
 
@@ -154,15 +189,17 @@ const fn verb(kind: ChangeKind) -> &'static str {
     }
 }
 
-impl From<&HistoryEntry> for Entry {
-    fn from(entry: &HistoryEntry) -> Self {
-        let mut own = Self::without_changes(entry);
-        own.changes = entry.changes.iter().map(Change::from).collect();
-        own
-    }
-}
-
 impl Entry {
+    /// An entry of that table.
+    pub(crate) fn of(entry: &HistoryEntry, table: Option<&TrackedTable>) -> Self {
+        let changes = entry.changes.iter().map(Change::from).collect();
+        Self {
+            changes: Some(changes),
+            link: Link::of(entry, table),
+            ..Self::without_changes(entry)
+        }
+    }
+
     fn without_changes(entry: &HistoryEntry) -> Self {
         Self {
             id: entry.id,
@@ -179,9 +216,39 @@ impl Entry {
             reason: entry.reason.clone(),
             transaction: entry.transaction.hyphenated().to_string(),
             context: entry.context.clone().map(Value),
-            changes: Vec::new(),
+            link: None,
+            changes: None,
         }
     }
+}
+
+impl Link {
+    /// What the entry says, where the table is a link.
+    fn of(entry: &HistoryEntry, table: Option<&TrackedTable>) -> Option<Self> {
+        let table = table?;
+        let row = |end: LinkEnd| LinkedRow {
+            table: end.table().name(),
+            key: value_in(entry, table, end.column()),
+        };
+        Some(Self {
+            ends: table.link_ends()?.map(row).into(),
+            kind: match LinkKind::of(entry.kind) {
+                LinkKind::Associate => "associate",
+                LinkKind::Disassociate => "disassociate",
+                _ => "update",
+            },
+        })
+    }
+}
+
+/// What the row has in that column, as far as the entry says it: in its key, or in what changed.
+fn value_in(entry: &HistoryEntry, table: &TrackedTable, column: &str) -> Option<Value> {
+    let at = table.key().iter().position(|key| *key == column);
+    let in_key = at.and_then(|at| entry.key.values().get(at));
+    let mut changes = entry.changes.iter();
+    let change = changes.find(|change| change.field == column);
+    let changed = change.and_then(|change| change.new.as_ref().or(change.old.as_ref()));
+    in_key.or(changed).cloned().map(Value::from)
 }
 
 impl From<&FieldChange> for Change {
@@ -219,8 +286,12 @@ impl From<&TaskRecord> for Task {
     }
 }
 
-impl From<&HistoryEntry> for Activity {
-    fn from(entry: &HistoryEntry) -> Self {
+impl Activity {
+    /// An entry of that table.
+    pub(crate) fn of(entry: &HistoryEntry, table: Option<&TrackedTable>) -> Self {
+        if let Some(link) = Link::of(entry, table).filter(|link| link.kind != "update") {
+            return Self::of_link(entry, link);
+        }
         let activity = koherent_core::Activity::from(entry);
         let values = |fields: BTreeMap<&'static str, FieldValue>| {
             let fields = fields.into_iter();
@@ -234,12 +305,32 @@ impl From<&HistoryEntry> for Activity {
             verb: activity.verb,
             table,
             key: key(&row),
+            related: None,
             task: activity.task.map(|task| task.to_string()),
             added_fields: values(activity.added_fields),
             removed_fields: values(activity.removed_fields),
             changed_fields: changed
                 .map(|(field, (old, new))| (field, vec![old.into(), new.into()]))
                 .collect(),
+        }
+    }
+
+    /// Two rows that were put together, or taken apart.
+    fn of_link(entry: &HistoryEntry, link: Link) -> Self {
+        let mut ends = link.ends.into_iter();
+        let (object, related) = (ends.next(), ends.next());
+        let task = entry.task.as_deref();
+        Self {
+            published: entry.date,
+            actor: entry.user.as_ref().map(ToString::to_string),
+            verb: link.kind,
+            table: object.as_ref().map_or(entry.table, |row| row.table),
+            key: object.and_then(|row| row.key).into_iter().collect(),
+            related,
+            task: task.map(|task| task.task.task_id.to_string()),
+            added_fields: BTreeMap::new(),
+            removed_fields: BTreeMap::new(),
+            changed_fields: BTreeMap::new(),
         }
     }
 }

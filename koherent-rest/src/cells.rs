@@ -30,6 +30,7 @@ pub(crate) fn header(form: Form) -> Vec<String> {
             "verb",
             "table",
             "key",
+            "related",
             "task",
             "added_fields",
             "removed_fields",
@@ -65,6 +66,7 @@ pub(crate) fn csv(found: &Found) -> String {
                     activity.verb.to_owned(),
                     activity.table.to_owned(),
                     key(&activity.key),
+                    activity.related.as_ref().map(json).unwrap_or_default(),
                     text(activity.task.as_deref()),
                     json(&activity.added_fields),
                     json(&activity.removed_fields),
@@ -100,7 +102,10 @@ fn of_entry(entry: &Entry) -> Vec<String> {
         entry.kind.to_owned(),
     ];
     cells.extend(circumstances(entry));
-    cells.extend([entry.transaction.clone(), json(&entry.changes)]);
+    cells.extend([
+        entry.transaction.clone(),
+        json(&entry.changes.as_deref().unwrap_or_default()),
+    ]);
     cells
 }
 

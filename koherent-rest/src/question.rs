@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::ACCEPT;
-use koherent_core::{ChangeKind, ErrorCode, RowKey};
-use koherent_diesel::{ChangeColumn, HistoryFilter, HistoryOrder, HistoryReader, TrackedTable};
-use serde::Deserialize;
+use koherent_core::{ChangeKind, ErrorCode, FieldValue, RowKey};
+use koherent_diesel::{
+    ChangeColumn, HistoryFilter, HistoryOrder, HistoryReader, LinkKind, TrackedTable, read_date,
+};
+use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::Problem;
@@ -18,12 +20,22 @@ use crate::problem::Problem;
 pub struct Question {
     /// Of this table.
     pub table: Vec<String>,
+    /// Of a table whose rows are called so.
+    pub label: Vec<String>,
     /// Of the row with this key. A key of several columns is a JSON array of texts.
     pub key: Vec<String>,
+    /// With `key`: also of the links that point at these rows.
+    pub links: bool,
     /// In which this field changed.
     pub field: Vec<String>,
+    /// In which one of the fields had this value before.
+    pub old: Vec<String>,
+    /// In which one of the fields has this value now.
+    pub new: Vec<String>,
     /// Made by the principal with this `sub`.
     pub user: Vec<String>,
+    /// Made by somebody in another's place, with this `sub`.
+    pub impersonator: Vec<String>,
     /// Made through this OAuth client.
     pub client: Vec<String>,
     /// Made for this organization.
@@ -44,22 +56,26 @@ pub struct Question {
     pub transaction: Vec<String>,
     /// Made for this reason, in these words.
     pub reason: Vec<String>,
-    /// Made at this time or later.
+    /// Made at this time or later (RFC 3339). Without an offset, or a time, it is read as UTC.
+    #[serde(deserialize_with = "date")]
+    #[param(value_type = Option<String>)]
     pub since: Option<DateTime<Utc>>,
     /// Made before this time.
+    #[serde(deserialize_with = "date")]
+    #[param(value_type = Option<String>)]
     pub before: Option<DateTime<Utc>>,
     /// How many at most: 50 as JSON unless this says otherwise, and no more than 200; as JSON lines and CSV, all.
     pub limit: Option<u32>,
     /// How many to leave out.
     pub offset: Option<u32>,
-    /// What comes behind the entry with this cursor.
+    /// What comes behind this place: the `next` of an answer.
     pub after: Option<String>,
     /// In which order.
     pub order: Order,
     /// In which form.
     pub form: Form,
     /// By what changes are sorted.
-    pub sort: Sort,
+    pub sort: Option<Sort>,
     /// As what it is written; without it, `Accept` says it.
     pub format: Option<Format>,
 }
@@ -128,7 +144,17 @@ choices! {
         Update,
         /// It is gone.
         Delete,
+        /// Two rows were put together, by a link.
+        Associate,
+        /// Two rows were taken apart.
+        Disassociate,
     }
+}
+
+fn date<'de, D: Deserializer<'de>>(text: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<String>::deserialize(text)?;
+    let date = text.map(|text| read_date(&text)).transpose();
+    date.map_err(serde::de::Error::custom)
 }
 
 /// The most entries of one page.
@@ -171,6 +197,27 @@ impl Question {
             );
             return Err(Problem::new(ErrorCode::BadRequest, "PAGE_INVALID", text));
         }
+        if question.sort.is_some_and(|sort| sort != Sort::Date) && question.form != Form::Changes {
+            const TEXT: &str = "Entries and activities come by date: `sort` is for `form=changes`.";
+            return Err(Problem::new(ErrorCode::BadRequest, "FORM_INVALID", TEXT));
+        }
+        if question.field.is_empty() && !(question.old.is_empty() && question.new.is_empty()) {
+            const TEXT: &str = "Values are those of fields: give `field` beside `old` and `new`.";
+            return Err(Problem::new(
+                ErrorCode::BadRequest,
+                "PARAMETER_INVALID",
+                TEXT,
+            ));
+        }
+        if question.links && (question.key.is_empty() || question.table.len() != 1) {
+            const TEXT: &str =
+                "The links of rows are meant: give one `table` and `key` beside `links`.";
+            return Err(Problem::new(
+                ErrorCode::BadRequest,
+                "PARAMETER_INVALID",
+                TEXT,
+            ));
+        }
         let alternatives = question.alternatives();
         if alternatives > MOST_ALTERNATIVES {
             let text = format!(
@@ -184,9 +231,13 @@ impl Question {
     fn alternatives(&self) -> usize {
         let lists = [
             &self.table,
+            &self.label,
             &self.key,
             &self.field,
+            &self.old,
+            &self.new,
             &self.user,
+            &self.impersonator,
             &self.client,
             &self.organization,
             &self.task,
@@ -218,10 +269,10 @@ impl Question {
 
     pub(crate) const fn column(&self) -> ChangeColumn {
         match self.sort {
-            Sort::Date => ChangeColumn::Date,
-            Sort::User => ChangeColumn::User,
-            Sort::Field => ChangeColumn::Field,
-            Sort::Key => ChangeColumn::Key,
+            None | Some(Sort::Date) => ChangeColumn::Date,
+            Some(Sort::User) => ChangeColumn::User,
+            Some(Sort::Field) => ChangeColumn::Field,
+            Some(Sort::Key) => ChangeColumn::Key,
         }
     }
 
@@ -247,20 +298,43 @@ impl Question {
                 tables.push(table);
             }
         }
+        if self.links {
+            let of_rows = tables.clone();
+            let points_there = |link: &&TrackedTable| {
+                let mut ends = link.link_ends().into_iter().flatten();
+                ends.any(|end| {
+                    of_rows
+                        .iter()
+                        .any(|table| std::ptr::eq(end.table(), *table))
+                })
+            };
+            tables.extend(reader.tables().filter(points_there));
+        }
         Ok(tables)
     }
 
     /// Which entries are meant.
-    pub(crate) fn filter(&self) -> Result<HistoryFilter, Problem> {
+    pub(crate) fn filter(
+        &self,
+        tables: &[&'static TrackedTable],
+    ) -> Result<HistoryFilter, Problem> {
         let mut filter = HistoryFilter::new();
         for key in &self.key {
-            filter = filter.key(RowKey::from_text(key));
+            let key = RowKey::from_text(key);
+            filter = match tables.first() {
+                Some(table) if self.links => filter.row(table, key),
+                _ => filter.key(key),
+            };
         }
-        for field in &self.field {
-            filter = filter.field(field);
+        for label in &self.label {
+            filter = filter.label(label);
         }
+        filter = filter.and(self.changes());
         for user in &self.user {
             filter = filter.user(user.as_str());
+        }
+        for impersonator in &self.impersonator {
+            filter = filter.impersonator(impersonator.as_str());
         }
         for client in &self.client {
             filter = filter.client(client.as_str());
@@ -268,13 +342,7 @@ impl Question {
         for organization in &self.organization {
             filter = filter.organization(organization.as_str());
         }
-        for kind in &self.kind {
-            filter = filter.kind(match kind {
-                Kind::Create => ChangeKind::Create,
-                Kind::Update => ChangeKind::Update,
-                Kind::Delete => ChangeKind::Delete,
-            });
-        }
+        filter = filter.and(self.kinds());
         for task in &self.task {
             filter = filter.task(task.as_str());
         }
@@ -308,6 +376,47 @@ impl Question {
             filter = filter.before(date);
         }
         Ok(filter)
+    }
+}
+
+impl Question {
+    /// Which fields changed, and from what to what, of one and the same field.
+    fn changes(&self) -> HistoryFilter {
+        let fields = self.field.iter();
+        if self.old.is_empty() && self.new.is_empty() {
+            return fields.fold(HistoryFilter::new(), HistoryFilter::field);
+        }
+        let of_field = |field: &String| {
+            let value = |text: &String| FieldValue::from_json(text.as_str().into());
+            let olds = self.old.iter().map(value);
+            let filter = olds.fold(HistoryFilter::new().field(field), |filter, old| {
+                filter.value_before(field, old)
+            });
+            let news = self.new.iter().map(value);
+            news.fold(filter, |filter, new| filter.value_after(field, new))
+        };
+        let any = fields.map(of_field).reduce(HistoryFilter::or);
+        any.unwrap_or_default()
+    }
+
+    /// What happened to rows, or else to links.
+    fn kinds(&self) -> HistoryFilter {
+        let (mut rows, mut links) = (HistoryFilter::new(), HistoryFilter::new());
+        for kind in &self.kind {
+            match kind {
+                Kind::Create => rows = rows.kind(ChangeKind::Create),
+                Kind::Update => rows = rows.kind(ChangeKind::Update),
+                Kind::Delete => rows = rows.kind(ChangeKind::Delete),
+                Kind::Associate => links = links.link(LinkKind::Associate),
+                Kind::Disassociate => links = links.link(LinkKind::Disassociate),
+            }
+        }
+        let is_said = |filter: &HistoryFilter| *filter != HistoryFilter::new();
+        match (is_said(&rows), is_said(&links)) {
+            (true, true) => rows.or(links),
+            (false, _) => links,
+            _ => rows,
+        }
     }
 }
 

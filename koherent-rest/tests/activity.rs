@@ -291,11 +291,20 @@ async fn forms_show_the_same_in_other_ways() {
         activities[0]["added_fields"],
         json!({"id": 1, "name": "liver"})
     );
-    assert_eq!(
-        activities[1]["added_fields"],
-        json!({"mass": 1.5, "note": "stained"})
-    );
-    assert_eq!(activities[2]["removed_fields"], json!({"note": "stained"}));
+    // Fields come and go with their row; a field that gets or loses its value is changed.
+    for (activity, changed) in [
+        (
+            &activities[1],
+            json!({"mass": [null, 1.5], "note": [null, "stained"]}),
+        ),
+        (&activities[2], json!({"note": ["stained", null]})),
+    ] {
+        assert_eq!(activity["changed_fields"], changed);
+        assert_eq!(activity["added_fields"], json!({}));
+        assert_eq!(activity["removed_fields"], json!({}));
+    }
+    let gone = &service.items("/activity?form=activity&kind=delete").await[0];
+    assert_eq!(gone["removed_fields"], json!({"id": 2, "name": "=heart"}));
     let changes = service.items("/activity?form=changes&table=samples&key=1&field=note&field=mass&sort=field&order=oldest").await;
     let said: Vec<_> = changes
         .iter()
@@ -317,6 +326,12 @@ async fn forms_show_the_same_in_other_ways() {
         ]
     );
     assert_eq!(changes[0]["entry"]["user"], "agent-7");
+    // The changes of the entry are those around it.
+    assert!(
+        changes[0]["entry"].get("changes").is_none(),
+        "{}",
+        changes[0]
+    );
 }
 
 #[tokio::test]
@@ -366,7 +381,7 @@ async fn everything_is_streamed_as_lines() {
         .map(|entry| entry["id"].as_i64().unwrap())
         .collect();
     assert!(ids.is_sorted(), "{ids:?}");
-    // Changes have no cursors and come all the same: the name and the id of each, and those of the story.
+    // The name and the id of each, and those of the story.
     let answer = service
         .get("/activity?form=changes&table=samples&user=ann&format=jsonl")
         .await;
@@ -441,6 +456,15 @@ async fn problems_say_what_to_do() {
         ("kind=rename", "PARAMETER_INVALID", "rename"),
         ("form=table", "PARAMETER_INVALID", "table"),
         ("transaction=x", "PARAMETER_INVALID", "no UUID"),
+        (
+            "since=2026-01-01T00:00:00+02:00",
+            "PARAMETER_INVALID",
+            "%2B",
+        ),
+        ("sort=user", "FORM_INVALID", "`form=changes`"),
+        ("form=activity&sort=key", "FORM_INVALID", "`form=changes`"),
+        ("new=liver", "PARAMETER_INVALID", "`field`"),
+        ("links=true&key=1", "PARAMETER_INVALID", "`table`"),
         ("limit=201", "PAGE_INVALID", "at most 200"),
         ("after=x", "CURSOR_INVALID", "unchanged"),
         ("offset=10001", "PAGE_INVALID", "`after`"),
@@ -500,6 +524,11 @@ async fn router_is_described() {
         "sort",
         "format",
         "after",
+        "links",
+        "impersonator",
+        "label",
+        "old",
+        "new",
     ] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }

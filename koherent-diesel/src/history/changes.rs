@@ -230,7 +230,15 @@ impl ResourceChangeQuery {
         sql.push("SELECT f.k_field AS k_group, h.history_id AS history_id, ");
         push_before(&mut sql, table);
         sql.push(" AS k_before FROM ");
-        if matches!(self.column, ChangeColumn::Date | ChangeColumn::Key) {
+        // Of one field, the order by fields is that of dates.
+        let is_of_one = columns.len() == 1
+            && self
+                .after
+                .as_ref()
+                .is_none_or(|after| after.field() == columns[0].name);
+        if matches!(self.column, ChangeColumn::Date | ChangeColumn::Key)
+            || self.column == ChangeColumn::Field && is_of_one
+        {
             self.push_entries(&mut sql, columns);
             self.push_changes(&mut sql, columns);
         } else {

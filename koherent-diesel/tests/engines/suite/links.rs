@@ -2,7 +2,7 @@
 
 use diesel::ExpressionMethods as _;
 use diesel_async::SimpleAsyncConnection as _;
-use koherent_diesel::{Audited, LinkKind, links_of};
+use koherent_diesel::{Audited, HistoryFilter, LinkKind, feed, links_of, links_of_each};
 
 use super::engine::{Backend, Database};
 use crate::tables::*;
@@ -66,6 +66,31 @@ async fn links_are_recorded_with_both_ends() {
         of_sample[0].entry.task.as_ref().unwrap().task.task_id,
         "task-a"
     );
+    // Filters know them: those of one row, with the entries of the row itself, and what happened to them.
+    let both = || feed([samples::table::tracked(), sample_tags::table::tracked()]);
+    let row = || HistoryFilter::new().row(samples::table::tracked(), 1);
+    for (filter, count) in [
+        (row(), 4),
+        (row().link(LinkKind::Associate), 2),
+        (
+            HistoryFilter::new()
+                .link(LinkKind::Associate)
+                .link(LinkKind::Disassociate),
+            4,
+        ),
+        (HistoryFilter::new().row(tags::table::tracked(), 8), 2),
+        (!row(), 1),
+        (HistoryFilter::new().row(samples::table::tracked(), 9), 0),
+    ] {
+        let found = both()
+            .filter(filter.clone())
+            .count(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(found, count, "{filter:?}");
+    }
+    let each = || links_of_each(sample_tags::table, samples::table, [2, 1, 3]);
+    assert_eq!(each().count_each(&mut conn).await.unwrap(), [1, 4, 0]);
     // An update is compared with the entry of its own link, not with its neighbour's.
     let changes = &of_sample[1].entry.changes;
     assert_eq!((changes.len(), changes[0].field), (1, "weight"));
