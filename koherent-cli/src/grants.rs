@@ -58,7 +58,7 @@ fn sql(database: &mut Database, tables: &[Audited], arguments: &Arguments) -> Re
         .flatten()
         .next()
         .unwrap_or_default();
-    let own = ["koherent_table", "koherent_operation"];
+    let own = ["koherent_table", "koherent_operation", "koherent_retired"];
     let mut sql = format!(
         "-- {owner} owns what the audit consists of; {writer} writes rows and adds entries, and changes none.\n\
          GRANT USAGE ON SCHEMA {home} TO {writer};\n"

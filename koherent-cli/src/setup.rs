@@ -6,6 +6,9 @@
 
 use diesel::Connection;
 use diesel::migration::{Migration, MigrationSource as _};
+use diesel::query_builder::{QueryFragment, SqlQuery};
+use diesel::query_dsl::methods::ExecuteDsl;
+use diesel::result::Error as DieselError;
 use koherent_diesel::__private::{OWN_MIGRATIONS_TABLE, ObjectKind};
 use koherent_diesel::Difference;
 
@@ -21,8 +24,11 @@ const DIESEL_MIGRATIONS_TABLE: &str = "__diesel_schema_migrations";
 
 pub(crate) fn run(url: &str, dry_run: bool, output: &mut Output) -> Result<()> {
     let mut database = Database::connect(url)?;
-    let taken_over = recorded(&mut database, dry_run)?;
-    let done = database.set_up(&taken_over, dry_run)?;
+    let record = Record::read(&mut database)?;
+    let done = match dry_run {
+        true => record.pending(database.engine())?,
+        false => database.set_up(&record)?,
+    };
     let mut database = Database::connect(url)?;
     let repaired = match dry_run && !done.is_empty() {
         true => Vec::new(),
@@ -42,45 +48,55 @@ pub(crate) fn run(url: &str, dry_run: bool, output: &mut Output) -> Result<()> {
     Ok(())
 }
 
-/// The migrations that have run. Those that Diesel's table has are taken over, unless this is a dry run.
-fn recorded(database: &mut Database, dry_run: bool) -> Result<Vec<String>> {
-    let engine = database.engine();
-    let read = |database: &mut Database, table: &str| -> Result<Vec<String>> {
-        if describe(database, table)?.is_none() {
-            return Ok(Vec::new());
-        }
-        let rows = database.rows(&[engine.text("version")], &format!("FROM {table}"))?;
-        Ok(rows.into_iter().flatten().flatten().collect())
-    };
-    let own = engine.migration_versions()?;
-    let mut recorded = read(database, OWN_MIGRATIONS_TABLE)?;
-    let elsewhere: Vec<_> = read(database, DIESEL_MIGRATIONS_TABLE)?
-        .into_iter()
-        .filter(|version| own.contains(version) && !recorded.contains(version))
-        .collect();
-    if !dry_run {
-        database
-            .batch(&format!(
-                "CREATE TABLE IF NOT EXISTS {OWN_MIGRATIONS_TABLE} (version VARCHAR(50) NOT NULL PRIMARY KEY, \
-                 run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)"
-            ))
-            .map_err(failed)?;
-        if !elsewhere.is_empty() {
-            let versions: Vec<_> = elsewhere
-                .iter()
-                .map(|version| engine.literal(version))
-                .collect();
-            let versions = versions.join(", ");
-            database.transaction(|database| {
-                database.batch(&format!(
-                    "INSERT INTO {OWN_MIGRATIONS_TABLE} (version, run_on) SELECT version, run_on FROM {DIESEL_MIGRATIONS_TABLE} \
-                     WHERE version IN ({versions}); DELETE FROM {DIESEL_MIGRATIONS_TABLE} WHERE version IN ({versions});"
-                ))
-            })?;
-        }
+/// Which of Koherent's migrations have run.
+pub(crate) struct Record {
+    /// Those that this command has recorded.
+    own: Vec<String>,
+    /// Those that Diesel's table has, and this command's has not yet.
+    elsewhere: Vec<String>,
+}
+
+impl Record {
+    fn read(database: &mut Database) -> Result<Self> {
+        let engine = database.engine();
+        let read = |database: &mut Database, table: &str| -> Result<Vec<String>> {
+            if describe(database, table)?.is_none() {
+                return Ok(Vec::new());
+            }
+            let rows = database.rows(&[engine.text("version")], &format!("FROM {table}"))?;
+            Ok(rows.into_iter().flatten().flatten().collect())
+        };
+        let versions = engine.migration_versions()?;
+        let own = read(database, OWN_MIGRATIONS_TABLE)?;
+        let mut elsewhere = read(database, DIESEL_MIGRATIONS_TABLE)?;
+        elsewhere.retain(|version| versions.contains(version) && !own.contains(version));
+        Ok(Self { own, elsewhere })
     }
-    recorded.extend(elsewhere);
-    Ok(recorded)
+
+    /// Those that have not run.
+    fn pending(&self, engine: Engine) -> Result<Vec<String>> {
+        let mut versions = engine.migration_versions()?;
+        versions.retain(|version| !self.own.contains(version) && !self.elsewhere.contains(version));
+        Ok(versions)
+    }
+
+    /// The statements that take over what Diesel's table has. A version is digits.
+    fn take_over(&self) -> String {
+        if self.elsewhere.is_empty() {
+            return String::new();
+        }
+        let versions: Vec<_> = self
+            .elsewhere
+            .iter()
+            .map(|version| format!("'{version}'"))
+            .collect();
+        let versions = versions.join(", ");
+        format!(
+            "INSERT INTO {OWN_MIGRATIONS_TABLE} (version, run_on) SELECT version, run_on FROM {DIESEL_MIGRATIONS_TABLE} AS d \
+             WHERE version IN ({versions}) AND NOT EXISTS (SELECT 1 FROM {OWN_MIGRATIONS_TABLE} AS o WHERE o.version = d.version); \
+             DELETE FROM {DIESEL_MIGRATIONS_TABLE} WHERE version IN ({versions});"
+        )
+    }
 }
 
 fn failed(failure: Failure) -> Failure {
@@ -93,41 +109,50 @@ fn failed(failure: Failure) -> Failure {
     ))
 }
 
-/// Runs Koherent's own migrations but those, and says which; or says which it would run.
-pub(crate) fn migrate<C>(
-    mut connection: C,
-    recorded: &[String],
-    dry_run: bool,
-) -> Result<Vec<String>>
+/// Runs Koherent's own migrations that have not run, and says which. Whoever else migrates the database waits.
+pub(crate) fn migrate<C>(mut connection: C, record: &Record) -> Result<Vec<String>>
 where
     C: Connection + 'static,
     C::Backend: koherent_diesel::Engine,
+    SqlQuery: QueryFragment<C::Backend> + ExecuteDsl<C>,
 {
     let migrations = migrations::<C::Backend>()?;
-    let mut done = Vec::new();
-    for migration in migrations {
-        let version = migration.name().version().to_string();
-        if recorded.contains(&version) {
-            continue;
+    let done = koherent_diesel::with_migration_lock(&mut connection, |connection| {
+        connection.batch_execute(&format!(
+            "CREATE TABLE IF NOT EXISTS {OWN_MIGRATIONS_TABLE} (version VARCHAR(50) NOT NULL PRIMARY KEY, \
+             run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+        ))?;
+        let take_over = record.take_over();
+        if !take_over.is_empty() {
+            connection.transaction(|connection| connection.batch_execute(&take_over))?;
         }
-        if !dry_run {
-            let run = connection.transaction(|connection| -> diesel::migration::Result<()> {
+        let mut done = Vec::new();
+        for migration in migrations {
+            let version = migration.name().version().to_string();
+            // Somebody else may have run it meanwhile.
+            let is_recorded = <C::Backend as koherent_diesel::Engine>::probe(&format!(
+                "EXISTS (SELECT 1 FROM {OWN_MIGRATIONS_TABLE} WHERE version = '{version}')"
+            ));
+            if connection.batch_execute(&is_recorded).is_ok() {
+                continue;
+            }
+            connection.transaction(|connection| -> diesel::migration::Result<()> {
                 migration.run(connection)?;
                 connection.batch_execute(&format!(
                     "INSERT INTO {OWN_MIGRATIONS_TABLE} (version) VALUES ('{version}')"
                 ))?;
                 Ok(())
-            });
-            run.map_err(|error| {
-                failed(match error.downcast::<diesel::result::Error>() {
-                    Ok(error) => (*error).into(),
-                    Err(error) => Failure::new(error.to_string()),
-                })
             })?;
+            done.push(version);
         }
-        done.push(version);
-    }
-    Ok(done)
+        Ok(done)
+    });
+    done.map_err(|error| {
+        failed(match error.downcast::<DieselError>() {
+            Ok(error) => (*error).into(),
+            Err(error) => Failure::new(error.to_string()),
+        })
+    })
 }
 
 /// Koherent's own migrations, oldest first.

@@ -167,3 +167,65 @@ fn bare(name: &str) -> String {
     let name = name.split(['(', ';']).next().unwrap_or_default();
     name.trim_matches(['`', '"', ',']).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ObjectKind, objects, statements};
+
+    const MIGRATIONS: &[(&str, &[&str])] = &[
+        #[cfg(feature = "postgres_backend")]
+        ("postgres", crate::migrations::POSTGRES),
+        #[cfg(feature = "sqlite")]
+        ("sqlite", crate::migrations::SQLITE),
+        #[cfg(feature = "mysql")]
+        ("mysql", crate::migrations::MYSQL),
+    ];
+
+    /// But comments.
+    fn lines(text: &str) -> Vec<&str> {
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        lines
+            .filter(|line| !line.trim().starts_with("--"))
+            .collect()
+    }
+
+    #[test]
+    fn each_line_of_a_migration_is_in_a_whole_statement() {
+        for (engine, migrations) in MIGRATIONS {
+            for migration in *migrations {
+                let statements = statements(migration);
+                let joined = statements.concat();
+                assert_eq!(lines(&joined), lines(migration), "{engine}");
+                for statement in statements {
+                    assert!(statement.trim_end().ends_with(';'), "{engine}: {statement}");
+                    let begins = lines(&statement)
+                        .iter()
+                        .filter(|line| line.starts_with("CREATE "))
+                        .count();
+                    assert!(begins <= 1, "{engine}: {statement}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_definition_of_an_object_counts() {
+        let first = "CREATE TABLE t (\n    id INT\n);\nCREATE VIEW v AS SELECT 1;\nCREATE FUNCTION f() RETURNS int AS $$\nBEGIN\n    RETURN 1;\nEND\n$$;\n";
+        let second = "DROP VIEW IF EXISTS v;\nCREATE OR REPLACE FUNCTION f() RETURNS int AS $$\nBEGIN\n    RETURN 2;\nEND\n$$;\n\
+                      CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();\n";
+        let objects = objects(&[first, second]);
+        let names: Vec<_> = objects
+            .iter()
+            .map(|object| (object.kind, object.name.as_str(), object.table.as_deref()))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                (ObjectKind::Table, "t", None),
+                (ObjectKind::Function, "f", None),
+                (ObjectKind::Trigger, "g", Some("t")),
+            ]
+        );
+        assert!(objects[1].sql.contains("RETURN 2"));
+    }
+}

@@ -6,32 +6,8 @@
 //! | [`HistoryTransaction`] | `TEXT`, hyphenated UUID | `uuid` | `CHAR(36)` | [`Uuid`](uuid::Uuid) |
 //! | [`HistoryContext`] | `TEXT`, JSON | `json` | `LONGTEXT`, JSON | [`Value`](serde_json::Value) |
 
-use diesel::Expression;
 use diesel::query_builder::QueryId;
-use diesel::sql_types::{IntoNullable, SqlType};
-
-/// The SQL type of a column, or of NULL: what a history column is declared as that keeps another column, whatever that one's type
-/// is. [`diesel::dsl::SqlTypeOf`] is the same without NULL.
-///
-/// ```
-/// diesel::table! { samples (id) { id -> BigInt, name -> Text, } }
-/// diesel::table! {
-///     use diesel::sql_types::*;
-///     use koherent_diesel::sql_types::*;
-///
-///     samples_history (history_id) {
-///         history_id -> BigInt,
-///         id -> ::diesel::dsl::SqlTypeOf<super::super::samples::id>,
-///         name -> NullableTypeOf<super::super::samples::name>,
-///     }
-/// }
-/// # fn main() {
-/// use diesel::prelude::*;
-/// let liver = samples_history::table.filter(samples_history::name.eq(Some("liver")));
-/// # let _ = liver;
-/// # }
-/// ```
-pub type NullableTypeOf<C> = <<C as Expression>::SqlType as IntoNullable>::Nullable;
+use diesel::sql_types::SqlType;
 
 /// When an entry was written: a moment in UTC, to the microsecond.
 #[derive(Debug, Clone, Copy, SqlType, QueryId)]

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 pub(crate) use describe::{Column, Table, candidates, describe};
 
 use crate::failure::{Failure, Result};
-use crate::setup::{migrate, migrations};
+use crate::setup::{Record, migrate, migrations};
 
 /// The values of a row.
 pub(crate) type Row = Vec<Option<String>>;
@@ -262,17 +262,17 @@ impl Database {
         done
     }
 
-    /// Runs Koherent's own migrations but those, and says which; or says which it would run.
-    pub(crate) fn set_up(self, recorded: &[String], dry_run: bool) -> Result<Vec<String>> {
+    /// Runs Koherent's own migrations that have not run, and says which.
+    pub(crate) fn set_up(self, record: &Record) -> Result<Vec<String>> {
         match self.connection {
-            Connection::Sqlite(connection) => migrate(connection, recorded, dry_run),
+            Connection::Sqlite(connection) => migrate(connection, record),
             Connection::Postgres(connection) => {
                 let connection = AsyncConnectionWrapper::<AsyncPgConnection>::from(*connection);
-                tokio::task::block_in_place(|| migrate(connection, recorded, dry_run))
+                tokio::task::block_in_place(|| migrate(connection, record))
             }
             Connection::Mysql(connection) => {
                 let connection = AsyncConnectionWrapper::<AsyncMysqlConnection>::from(connection);
-                tokio::task::block_in_place(|| migrate(connection, recorded, dry_run))
+                tokio::task::block_in_place(|| migrate(connection, record))
             }
         }
     }

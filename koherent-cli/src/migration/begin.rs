@@ -312,6 +312,7 @@ fn looks_secret(name: &str) -> bool {
     };
     let joined = name.to_lowercase().replace(['_', '-'], "");
     words.any(is_secret)
+        || joined.ends_with("token")
         || ["password", "secret", "apikey", "privatekey", "accesskey"]
             .iter()
             .any(|part| joined.contains(part))

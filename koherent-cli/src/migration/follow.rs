@@ -382,7 +382,12 @@ impl Step<'_> {
             sql.push_str(&rename(self.before, self.after));
         }
         sql.push_str(&push_since(engine, self.before, &[]));
-        sql.push_str(&self.before.push_former(engine));
+        let mut before = self.before.clone();
+        if self.is_renamed() {
+            // It had that name meanwhile.
+            before.former.push(self.after.full_name());
+        }
+        sql.push_str(&before.push_former(engine));
         Ok(sql)
     }
 }

@@ -6,16 +6,20 @@
 
 mod diesel_toml;
 mod module;
+mod printed;
 
 use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use module::{History, module};
+
 use crate::database::Database;
+use crate::entry::history_table;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::registry::{Audited, audited, live};
+use crate::registry::{Audited, audited};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -24,7 +28,10 @@ pub(crate) struct Arguments {
     /// The file to write the module to, src/koherent_schema.rs for instance. By default it is printed.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The module with the tables that `diesel print-schema` writes.
+    /// The file that `diesel print-schema` writes: histories have the types of their tables.
+    #[arg(long, value_name = "FILE", default_value = "src/schema.rs")]
+    schema: PathBuf,
+    /// The module of that file.
     #[arg(long, value_name = "PATH", default_value = "crate::schema")]
     module: String,
     /// Keep histories and Koherent's own tables out of what `diesel print-schema` writes, by a filter in this file.
@@ -55,22 +62,68 @@ pub(crate) fn run(
         write(file, &filtered)?;
         output.line(&format!("wrote {}", file.display()))?;
     }
-    let tables = audited(database, &arguments.tables)?;
-    let mut histories = Vec::new();
-    for table in tables {
-        let there = live(database, &table)?;
-        let history = crate::entry::history_table(database, &table)?;
-        histories.push((table, there, history));
+    if arguments.out.is_none() && arguments.diesel_toml.is_some() {
+        return Ok(());
     }
-    let module = module::module(&histories, &arguments.module);
+    let tables = audited(database, &arguments.tables)?;
+    let module = module(&histories(database, arguments, tables)?, &arguments.module);
     match &arguments.out {
         Some(file) => {
             write(file, &module)?;
             output.line(&format!("wrote {}", file.display()))
         }
-        None if arguments.diesel_toml.is_some() => Ok(()),
         None => output.line(module.trim_end()),
     }
+}
+
+/// The histories, with what Diesel has printed of their tables.
+fn histories(
+    database: &mut Database,
+    arguments: &Arguments,
+    tables: Vec<Audited>,
+) -> Result<Vec<History>> {
+    let file = arguments.schema.display();
+    let print = "`diesel print-schema` writes it, --schema says where it is";
+    let text = fs::read_to_string(&arguments.schema)
+        .map_err(|error| Failure::new(format!("{file} cannot be read: {error}; {print}")))?;
+    let mut printed = printed::tables(&text, &arguments.module).map_err(|error| {
+        Failure::new(format!(
+            "{file} is not what Diesel prints: {error}; {print}"
+        ))
+    })?;
+    let mut histories = Vec::new();
+    for audited in tables {
+        let history = history_table(database, &audited)?;
+        let is_same = |printed: &printed::Printed| {
+            printed.sql_name == audited.table && printed.schema == audited.schema
+        };
+        let lacks = |what: &str| {
+            Failure::new(format!(
+                "{file} lacks {what}: run `diesel print-schema` first, and look at its filter in diesel.toml"
+            ))
+        };
+        let at = printed.iter().position(is_same);
+        let at = at.ok_or_else(|| lacks(&format!("the table `{}`", audited.full_name())))?;
+        let printed = printed.swap_remove(at);
+        let missing = audited.kept.iter().find(|(column, _)| {
+            !printed
+                .columns
+                .iter()
+                .any(|printed| printed.sql_name == *column)
+        });
+        if let Some((column, _)) = missing {
+            return Err(lacks(&format!(
+                "the column `{}.{column}`",
+                audited.full_name()
+            )));
+        }
+        histories.push(History {
+            audited,
+            history,
+            printed,
+        });
+    }
+    Ok(histories)
 }
 
 fn write(file: &std::path::Path, text: &str) -> Result<()> {

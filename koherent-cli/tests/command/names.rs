@@ -2,14 +2,18 @@
 
 use super::database::{Database, ENGINES, Engine};
 
+/// Whether this is the long run.
+fn is_full() -> bool {
+    std::env::var("KOHERENT_EFFORT").as_deref() == Ok("full")
+}
+
 #[test]
 fn long_names_are_shortened() {
     for engine in ENGINES {
-        let lengths = engine.pick(
-            vec![100],
-            vec![50, 54, 55, 56, 57, 62, 63],
-            vec![40, 44, 48, 54, 56, 57, 60, 64],
-        );
+        let lengths = match is_full() {
+            true => engine.pick(40..=100, 48..=63, 40..=64).collect(),
+            false => engine.pick(vec![100], vec![54, 55, 63], vec![44, 64]),
+        };
         let database = Database::new(engine);
         for length in lengths {
             for last in ["a", "b"] {
@@ -28,9 +32,11 @@ fn long_names_are_shortened() {
                     1,
                     "{length}"
                 );
-                database.down(&folder);
-                database.up(&folder);
-                database.check();
+                if is_full() {
+                    database.down(&folder);
+                    database.up(&folder);
+                    database.check();
+                }
             }
         }
         // A column whose old values are set aside under a longer name.
@@ -92,9 +98,8 @@ fn wide_keys_fit_into_the_indexes_of_their_history() {
         let (folder, _) = database.generate(&[&table, "--policy", "capture"]);
         database.up(&folder);
         database.check();
-        database.down(&folder);
-        database.up(&folder);
-        database.sql(&format!("INSERT INTO {table} (k) VALUES ('a')"));
+        let columns = if key.contains("l ") && key.contains("(k, l)") { ("k, l", "'a', '1'") } else { ("k", "'a'") };
+        database.sql(&format!("INSERT INTO {table} ({}) VALUES ({})", columns.0, columns.1));
         database.sql(&format!("UPDATE {table} SET name = 'one' WHERE k = 'a'"));
         database.koherent(&["reconcile"]).ok();
     }

@@ -1,13 +1,13 @@
 //! Histories for Rust: the module that `koherent schema` writes compiles, fits the database, and grows with the number of tables.
 
 use diesel::{Connection as _, SqliteConnection};
-use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
-use diesel_async::{AsyncMysqlConnection, AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection};
 use koherent_diesel::{Audited as _, check};
 
 use super::database::{Database, ENGINES, Engine};
 use super::generated::{koherent_schema, schema};
 
+const SCHEMA: &str = include_str!("generated/schema.rs");
 const MODULE: &str = include_str!("generated/koherent_schema.rs");
 
 fn with_tables(engine: Engine) -> Database {
@@ -19,7 +19,15 @@ fn with_tables(engine: Engine) -> Database {
          CREATE TABLE tags (sample_id INT NOT NULL, label {text} NOT NULL, note {text}, PRIMARY KEY (sample_id, label))"
     ));
     database.audit(&["samples", "tags", "--exclude", "samples.code"]);
+    print_schema(&database, SCHEMA);
     database
+}
+
+/// As `diesel print-schema` does.
+fn print_schema(database: &Database, text: &str) {
+    let folder = database.path().join("src");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("schema.rs"), text).unwrap();
 }
 
 #[test]
@@ -52,26 +60,22 @@ fn the_module_of_the_histories_compiles_and_fits_the_database() {
             }
             Engine::Postgres => tokio_run(async {
                 let mut connection =
-                    <AsyncPgConnection as diesel_async::AsyncConnection>::establish(&database.url)
+                    <AsyncPgConnection as AsyncConnection>::establish(&database.url)
                         .await
                         .unwrap();
                 check(&mut connection, tables).await.unwrap()
             }),
             Engine::MariaDb => tokio_run(async {
                 let mut connection =
-                    <AsyncMysqlConnection as diesel_async::AsyncConnection>::establish(
-                        &database.url,
-                    )
-                    .await
-                    .unwrap();
-                connection.batch_execute("SELECT 1").await.unwrap();
+                    <AsyncMysqlConnection as AsyncConnection>::establish(&database.url)
+                        .await
+                        .unwrap();
                 check(&mut connection, tables).await.unwrap()
             }),
         };
         assert_eq!(differences, []);
     }
     let _ = koherent_schema::samples_history::table;
-    let _ = std::marker::PhantomData::<AsyncConnectionWrapper<AsyncPgConnection>>;
 }
 
 fn tokio_run<T>(future: impl Future<Output = T>) -> T {
@@ -92,6 +96,11 @@ fn each_history_meets_its_table_alone() {
         database.sql(&format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY)"));
     }
     database.audit(&["--all"]);
+    let printed: String = names
+        .iter()
+        .map(|name| format!("diesel::table! {{ {name} (id) {{ id -> Integer, }} }}\n"))
+        .collect();
+    print_schema(&database, &printed);
     let module = database.koherent(&["schema"]).ok();
     let together = module
         .lines()
@@ -163,6 +172,25 @@ fn histories_and_koherents_own_tables_stay_out_of_the_printed_schema() {
         database.koherent(&["schema", "--diesel-toml"]).ok();
         assert_eq!(printed(&database), ["chat_history", "samples", "tags"]);
     }
+}
+
+#[test]
+fn a_schema_that_is_not_there_or_not_up_to_date_is_named() {
+    let database = with_tables(Engine::Sqlite);
+    print_schema(&database, &SCHEMA.replace("note -> Nullable<Text>,", ""));
+    let said = database.koherent(&["schema"]).failure();
+    assert!(
+        said.contains(
+            "src/schema.rs lacks the column `tags.note`: run `diesel print-schema` first"
+        ),
+        "{said}"
+    );
+    print_schema(&database, &SCHEMA.replace("samples (id)", "others (id)"));
+    let said = database.koherent(&["schema"]).failure();
+    assert!(said.contains("lacks the table `samples`"), "{said}");
+    std::fs::remove_file(database.path().join("src/schema.rs")).unwrap();
+    let said = database.koherent(&["schema"]).failure();
+    assert!(said.contains("src/schema.rs cannot be read: "), "{said}");
 }
 
 /// Diesel's own command, where it is installed (`cargo install diesel_cli --no-default-features --features sqlite`), in the long run.

@@ -59,7 +59,7 @@ fn diesel_redoes_and_reverts_the_applications_migrations_beside_those_of_setup()
     for engine in ENGINES {
         let database = Database::new(engine);
         let migrations = application(&database, "capture");
-        for _ in 0..2 {
+        {
             // `diesel migration run`, `redo`, and `revert --all`.
             on!(database, |connection| connection
                 .run_pending_migrations(migrations.clone())
@@ -228,7 +228,15 @@ fn restore(database: &Database, dump: &[u8]) {
 #[test]
 fn what_a_dump_leaves_out_is_named_and_repaired() {
     for engine in ENGINES {
-        for policy in ["refuse", "capture"] {
+        for policy in engine
+            .pick(
+                &["refuse", "capture"][..],
+                &["refuse", "capture"],
+                &["capture"],
+            )
+            .iter()
+            .copied()
+        {
             let database = Database::new(engine);
             let migrations = application(&database, policy);
             on!(database, |connection| connection

@@ -62,27 +62,17 @@ fn a_change_in_the_last_digit_is_a_change() {
 
 #[test]
 fn what_differs_in_form_alone_is_no_change() {
-    for engine in [Engine::Postgres, Engine::MariaDb] {
-        let database = Database::new(engine);
-        let (number, json) = (
-            engine.pick("", "numeric", "DECIMAL(10, 2)"),
-            engine.pick("", "json", "JSON"),
-        );
-        database.sql(&format!(
-            "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, n {number}, j {json})"
-        ));
-        database.audit(&["t", "--policy", "capture"]);
-        database.sql("INSERT INTO t VALUES (1, 1.0, '{\"a\":1}'); UPDATE t SET n = 1.00, j = '{\"a\": 1}'; UPDATE t SET n = 1.5");
-        let entries = database.koherent(&["log"]).json();
-        assert_eq!(entries[0]["changes"][0]["field"], "n");
-        for entry in &entries[1..entries.len() - 1] {
-            assert_eq!(
-                entry["changes"],
-                serde_json::json!([]),
-                "{engine:?} {entries:?}"
-            );
-        }
-    }
+    // MariaDB's JSON is a text, and its DECIMAL has one form.
+    let database = Database::new(Engine::Postgres);
+    database.sql("CREATE TABLE t (id int PRIMARY KEY, n numeric, j json)");
+    database.audit(&["t", "--policy", "capture"]);
+    database.sql(
+        "INSERT INTO t VALUES (1, 1.0, '{\"a\":1}'); UPDATE t SET n = 1.00, j = '{\"a\": 1}'; UPDATE t SET n = 1.5",
+    );
+    let entries = database.koherent(&["log"]).json();
+    assert_eq!(entries.len(), 3);
+    assert_eq!(entries[0]["changes"][0]["field"], "n");
+    assert_eq!(entries[1]["changes"], serde_json::json!([]), "{entries:?}");
 }
 
 #[test]
@@ -145,8 +135,9 @@ fn what_a_pause_has_changed_is_named_and_settled() {
         );
         let said = database.koherent(&["reconcile"]);
         assert_eq!(said.code, 1);
-        assert_eq!(said.json().len(), 3);
-        for finding in said.json() {
+        let findings = said.json();
+        assert_eq!(findings.len(), 3);
+        for finding in findings {
             let what = finding["what"].as_str().unwrap();
             assert!(
                 what.contains("perhaps in the pause of ")

@@ -3,17 +3,16 @@
 use crate::generated::schema::samples;
 
 diesel::table! {
-    use diesel::dsl::SqlTypeOf;
     use diesel::sql_types::*;
     use koherent_diesel::sql_types::*;
 
     /// The history of `samples`.
     samples_history (history_id) {
         history_id -> BigInt,
-        id -> SqlTypeOf<crate::generated::schema::samples::id>,
-        name -> NullableTypeOf<crate::generated::schema::samples::name>,
+        id -> Integer,
+        name -> Nullable<Text>,
         #[sql_name = "type"]
-        type_ -> NullableTypeOf<crate::generated::schema::samples::type_>,
+        type_ -> Nullable<Text>,
         history_kind -> Text,
         history_date -> HistoryDate,
         history_user -> Nullable<Text>,
@@ -31,16 +30,15 @@ koherent_diesel::audited!(samples (id) => samples_history (id, name, type_));
 use crate::generated::schema::tags;
 
 diesel::table! {
-    use diesel::dsl::SqlTypeOf;
     use diesel::sql_types::*;
     use koherent_diesel::sql_types::*;
 
     /// The history of `tags`.
     tags_history (history_id) {
         history_id -> BigInt,
-        sample_id -> SqlTypeOf<crate::generated::schema::tags::sample_id>,
-        label -> SqlTypeOf<crate::generated::schema::tags::label>,
-        note -> NullableTypeOf<crate::generated::schema::tags::note>,
+        sample_id -> Integer,
+        label -> Text,
+        note -> Nullable<Text>,
         history_kind -> Text,
         history_date -> HistoryDate,
         history_user -> Nullable<Text>,
