@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
-use http_body::Body;
 use http_body_util::{Either, Full};
 use koherent_core::Attribution;
 use koherent_core::source::Refresh;
@@ -19,7 +18,7 @@ use tracing::Span;
 
 use crate::check::{Check, Decision, answer};
 use crate::context::{CURRENT, current};
-use crate::drain::{Rest, close};
+use crate::drain::{KnownBody, Rest, close, rest_of};
 use crate::refresh::{self, Driven};
 
 /// The body of a response: the inner service's, or that of a rejection.
@@ -53,7 +52,7 @@ pin_project! {
         },
         Refused {
             #[pin]
-            rest: Rest<B>,
+            rest: Rest<KnownBody>,
             response: Option<Response<Bytes>>,
         },
     }
@@ -80,7 +79,7 @@ impl<S, C, B> Deferred<S, C, B> {
     }
 }
 
-impl<S: Service<Request<B>>, C: Check, B: Body> Deferred<S, C, B> {
+impl<S: Service<Request<B>>, C: Check, B: 'static> Deferred<S, C, B> {
     /// Decides again, now that something has been loaded.
     fn resume(mut self) -> State<S::Future, S, C, B> {
         let may_wait = self.loads < MOST_LOADS;
@@ -128,10 +127,10 @@ impl<F, S, C, B> State<F, S, C, B> {
 
     fn refused(response: Response<Bytes>, parts: &Parts, body: B) -> Self
     where
-        B: Body,
+        B: 'static,
     {
         Self::Refused {
-            rest: Rest::of_request(parts.version, &parts.headers, body),
+            rest: rest_of(parts, body),
             response: Some(response),
         }
     }
@@ -162,7 +161,7 @@ impl<S: Service<Request<B>>, C, B> ResponseFuture<S, C, B> {
     /// Answers, once the rest of the request is read.
     pub(crate) fn refused(response: Response<Bytes>, parts: &Parts, body: B) -> Self
     where
-        B: Body,
+        B: 'static,
     {
         Self {
             state: State::refused(response, parts, body),
@@ -174,7 +173,7 @@ impl<S, C, ReqBody, ResBody> Future for ResponseFuture<S, C, ReqBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     C: Check,
-    ReqBody: Body,
+    ReqBody: 'static,
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 

@@ -30,7 +30,7 @@ impl<S, C, ReqBody, ResBody> Service<Request<ReqBody>> for Gate<S, C>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     C: Check,
-    ReqBody: Body,
+    ReqBody: 'static,
     ResBody: Body<Data = Bytes>,
 {
     type Response = Response<ResponseBody<ResBody>>;

@@ -326,3 +326,145 @@ fn dates_count_to_the_second_seen_before_or_not() {
     clock.set_back(Duration::from_secs(3600));
     assert_eq!(verifier.verify(&token), Err(Error::NotYetValid));
 }
+
+#[test]
+fn a_token_that_is_narrowed_by_what_nobody_understands_is_refused() {
+    let refused = |verifier: &AccessVerifier, claim: &str, value: Value| {
+        let token = issuer().sign(&header(), &with(claims(), claim, value));
+        let verdict = verifier.verify(&token);
+        // Remembered or not, the answer is the same.
+        assert_eq!(verdict, verifier.verify(&token));
+        verdict
+            .map(|who| who.narrowed_by)
+            .map_err(|error| (error.code().as_str(), error.reason()))
+    };
+    let unsupported = Err(("PERMISSION_DENIED", "SCOPED_TOKEN_UNSUPPORTED"));
+    let plain = trusting(|verifier| verifier);
+    for (claim, value) in [
+        ("collabs", json!(["sample-7"])),
+        ("collabs", json!([])),
+        ("collabs", json!("sample-7")),
+        (
+            "authorization_details",
+            json!([{"type": "sample", "actions": ["read"]}]),
+        ),
+        (
+            "cnf",
+            json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}),
+        ),
+        (
+            "cnf",
+            json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}),
+        ),
+        ("at_use_nbr", json!(1)),
+        ("cdniip", json!("192.0.2.0/24")),
+    ] {
+        assert_eq!(
+            refused(&plain, claim, value.clone()),
+            unsupported,
+            "{claim}: {value}"
+        );
+        // Whoever understands another one understands nothing of this.
+        let other = trusting(|verifier| verifier.with_understood_claims(["shared_with"]));
+        assert_eq!(refused(&other, claim, value.clone()), unsupported);
+        let understanding = trusting(|verifier| verifier.with_understood_claims([claim]));
+        let narrowed_by = refused(&understanding, claim, value.clone()).unwrap();
+        assert_eq!(Value::Object(narrowed_by), json!({ claim: value }));
+    }
+    // What says more of the principal is ignored, as is what is not there.
+    for (claim, value) in [
+        ("collabs", Value::Null),
+        ("groups", json!(["staff"])),
+        ("may_act", json!({"sub": "robot-7"})),
+        ("scope", json!("read")),
+    ] {
+        assert_eq!(
+            refused(&plain, claim, value),
+            Ok(serde_json::Map::new()),
+            "{claim}"
+        );
+    }
+    let own = trusting(|verifier| verifier.with_narrowing_claims(["shared_with"]));
+    assert_eq!(refused(&own, "shared_with", json!("bob")), unsupported);
+    assert_eq!(
+        refused(&own, "collabs", json!([])),
+        unsupported,
+        "the others still count"
+    );
+}
+
+#[test]
+fn who_acts_in_the_principals_stead_is_told_by_act_or_by_the_named_claim() {
+    let impersonator = |verifier: &AccessVerifier, claim: &str, value: Value| {
+        let token = issuer().sign(&header(), &with(claims(), claim, value));
+        let who = verifier.verify(&token).map_err(|error| error.reason())?;
+        Ok::<_, &str>(who.impersonator.map(|who| who.to_string()))
+    };
+    let plain = trusting(|verifier| verifier);
+    let named = trusting(|verifier| verifier.with_impersonator_claim("impersonator"));
+    let nested = json!({"sub": "admin", "act": {"sub": "before"}});
+    for verifier in [&plain, &named] {
+        assert_eq!(
+            impersonator(verifier, "act", nested.clone()),
+            Ok(Some("admin".into()))
+        );
+        let client = json!({"client_id": "support-desk"});
+        assert_eq!(
+            impersonator(verifier, "act", client),
+            Ok(Some("support-desk".into()))
+        );
+        assert_eq!(impersonator(verifier, "act", Value::Null), Ok(None));
+        for nobody in [
+            json!("admin"),
+            json!({}),
+            json!({"sub": 7}),
+            json!({"sub": ""}),
+            json!([]),
+        ] {
+            assert_eq!(impersonator(verifier, "act", nobody), Err("INVALID_CLAIM"));
+        }
+    }
+    for value in [
+        json!("admin"),
+        json!({"id": "admin", "username": "Ada"}),
+        json!({"sub": "admin"}),
+    ] {
+        assert_eq!(
+            impersonator(&named, "impersonator", value.clone()),
+            Ok(Some("admin".into()))
+        );
+        assert_eq!(impersonator(&plain, "impersonator", value), Ok(None));
+    }
+    assert_eq!(
+        impersonator(&named, "impersonator", json!(7)),
+        Err("INVALID_CLAIM")
+    );
+}
+
+/// `Ed25519` is the exact name of what `EdDSA` means for such a key (RFC 9864 §2.2).
+#[test]
+fn both_names_of_ed25519_mean_the_same_key() {
+    let token = |name: &str| issuer().sign(&with(header(), "alg", json!(name)), &claims());
+    for of_the_key in [None, Some("EdDSA"), Some("Ed25519")] {
+        let mut jwks: Value = serde_json::from_str(&issuer().jwks()).unwrap();
+        let key = jwks["keys"][0].as_object_mut().unwrap();
+        key.remove("alg");
+        if let Some(name) = of_the_key {
+            key.insert("alg".into(), json!(name));
+        }
+        for of_the_issuer in ["EdDSA", "Ed25519"] {
+            let verifier = verifier(&jwks.to_string(), &[of_the_issuer]);
+            for name in ["EdDSA", "Ed25519"] {
+                let verdict = verifier.verify(&token(name));
+                assert!(
+                    verdict.is_ok(),
+                    "{of_the_key:?} {of_the_issuer} {name}: {verdict:?}"
+                );
+            }
+            for name in ["Ed448", "ed25519", "ES256"] {
+                let verdict = verifier.verify(&token(name));
+                assert_eq!(verdict, Err(Error::UnsupportedAlgorithm), "{name}");
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use koherent_core::testing::{TestFetcher, test_issuer};
-use koherent_tower::config::{Config, ConfigError};
+use koherent_tower::config::{Config, ConfigError, UnknownHash};
 use serde_json::{Value, json};
 
 fn valid() -> Value {
@@ -14,6 +14,7 @@ fn valid() -> Value {
                 {"iss": "https://login.example", "jwks": {"keys": []}, "algorithms": ["RS256", "ES256"]},
                 {"iss": "https://other.example", "jwks_uri": "https://other.example/jwks", "algorithms": ["EdDSA"]},
             ],
+            "understood_claims": ["collabs", "cnf"], "narrowing_claims": ["shared_with"], "impersonator_claim": "impersonator",
             "leeway_seconds": 5,
             "organizations": ["bio", "chem"],
             "revocations_uri": "https://login.example/revoked",
@@ -26,6 +27,7 @@ fn valid() -> Value {
             "max_key_age_seconds": 300,
             "insecure_http": true,
             "cached_tokens": 0,
+            "unknown_args_hash": "keep",
         },
     })
 }
@@ -91,6 +93,13 @@ fn all_three_forms_say_the_same() {
         assert_eq!(config.provenance.cached_tokens, Some(0));
         assert!(config.provenance.insecure_http && !config.auth.insecure_http);
         assert_eq!(config.provenance.algorithms, ["Ed25519"]);
+        assert_eq!(config.auth.understood_claims, ["collabs", "cnf"]);
+        assert_eq!(config.auth.narrowing_claims, ["shared_with"]);
+        assert_eq!(
+            config.auth.impersonator_claim.as_deref(),
+            Some("impersonator")
+        );
+        assert_eq!(config.provenance.unknown_args_hash, UnknownHash::Keep);
     }
     for none in [
         "LAB_LISTEN",
@@ -137,6 +146,21 @@ fn every_fault_is_refused_with_its_key() {
         config
     };
     for (config, key, words) in [
+        (
+            set("/auth/understood_claims", json!([" "])),
+            "auth.understood_claims[0]",
+            "blank",
+        ),
+        (
+            set("/auth/narrowing_claims", json!(["x", ""])),
+            "auth.narrowing_claims[1]",
+            "blank",
+        ),
+        (
+            set("/provenance/unknown_args_hash", json!("ignore")),
+            "provenance.unknown_args_hash",
+            "unknown variant",
+        ),
         (set("/auth/audience", json!(" ")), "auth.audience", "blank"),
         (
             set("/provenance/audience", json!("")),

@@ -133,3 +133,34 @@ async fn where_the_rest_is_not_read_the_answer_says_that_the_connection_closes()
         assert_eq!((answer.status, answer.closes), (409, false));
     }
 }
+
+/// A layer knows the bodies of servers. Of another it says that the connection closes, where one is announced.
+#[tokio::test]
+async fn a_refusal_of_a_body_that_nobody_knows_says_that_the_connection_closes() {
+    use tower::ServiceExt as _;
+    use tower_layer::Layer as _;
+    let login = test_issuer(koherent_tower::access::DEVELOPMENT_ISSUER);
+    let access = AccessVerifier::development("lab", &login.jwks()).unwrap();
+    let layer = PrincipalLayer::new(access).with_presence(Presence::Required);
+    for (header, value, closes) in [
+        ("content-length", "7", true),
+        ("transfer-encoding", "chunked", true),
+        ("content-length", "0", false),
+        ("accept", "*/*", false),
+    ] {
+        let service = tower::service_fn(async |_: http::Request<()>| {
+            Ok::<_, std::convert::Infallible>(http::Response::new(axum::body::Body::empty()))
+        });
+        let request = http::Request::post("/")
+            .header(header, value)
+            .body(())
+            .unwrap();
+        let refused = layer.layer(service).oneshot(request).await.unwrap();
+        assert_eq!(refused.status(), 401);
+        let says = refused
+            .headers()
+            .get("connection")
+            .is_some_and(|value| value == "close");
+        assert_eq!(says, closes, "{header}: {value}");
+    }
+}

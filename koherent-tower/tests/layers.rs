@@ -487,3 +487,62 @@ async fn layers_wrap_any_service() {
     let body = service.oneshot(request).await.unwrap().into_body();
     assert_eq!(body.collect().await.unwrap().to_bytes(), "true");
 }
+
+/// Who acts in the principal's stead stands in the attribution, with and without a task.
+#[tokio::test]
+async fn an_impersonator_is_kept_with_each_change() {
+    let claims = json!({
+        "iss": DEVELOPMENT_ISSUER, "aud": "lab", "sub": "agent-7", "client_id": "robot", "act": {"sub": "admin"},
+        "exp": 4_102_444_800_u64,
+    });
+    let token = login_issuer().sign(&json!({"alg": "EdDSA", "kid": "dev"}), &claims);
+    let login = format!("Bearer {token}");
+    let context =
+        async |Attribution(who): Attribution| who.context().unwrap_or_default().to_string();
+    let app = Router::new()
+        .route("/", get(context))
+        .layer(provenance())
+        .layer(PrincipalLayer::new(access()));
+    let task = task_token();
+    for task in [None, Some(("Rekuest-Task", task.as_str()))] {
+        let headers: Vec<_> = [("Authorization", login.as_str())]
+            .into_iter()
+            .chain(task)
+            .collect();
+        let kept: Value = serde_json::from_str(&get_ok(app.clone(), &headers).await).unwrap();
+        assert_eq!(kept["impersonator"], "admin", "{kept}");
+    }
+}
+
+/// A responder sees what the client accepts.
+#[tokio::test]
+async fn a_responder_may_answer_by_the_headers_of_the_request() {
+    let by_accept = Responder::by_request(|rejection, headers| {
+        let mut response = rejection.response();
+        let is_plain = headers
+            .get(header::ACCEPT)
+            .is_some_and(|kind| kind == "text/plain");
+        if is_plain {
+            *response.body_mut() = rejection.public_text().into();
+        }
+        response
+    });
+    let layer = PrincipalLayer::new(access()).with_presence(Presence::Required);
+    // Refused by the layer, and by an extractor.
+    let required = app(&Calls::default()).layer(layer.with_responder(by_accept.clone()));
+    let handler = async |Principal(_): Principal| "somebody";
+    let extracted = Router::new()
+        .route("/", get(handler))
+        .layer(PrincipalLayer::new(access()).with_responder(by_accept));
+    for app in [required, extracted] {
+        for (accepted, begins) in [("text/plain", "Sign in"), ("*/*", "{")] {
+            let response = app
+                .clone()
+                .oneshot(request(&[("Accept", accepted)]))
+                .await
+                .unwrap();
+            assert_eq!(response.status(), 401);
+            assert!(text(response).await.starts_with(begins), "{accepted}");
+        }
+    }
+}

@@ -19,7 +19,8 @@ use super::rest::{Bounds, Head, Rest, close};
 ///
 /// It stands outside of everything that may answer without reading: body limits (413), unknown paths and methods (404,
 /// 405), handlers that refuse. [`PrincipalLayer`](crate::PrincipalLayer) and [`ProvenanceLayer`](crate::ProvenanceLayer) do
-/// the same for their refusals by themselves. Why: RFC 9112 §9.3 and §9.6.
+/// the same for their refusals by themselves, where the body is one of axum or hyper; of another they say that the connection
+/// closes. Why: RFC 9112 §9.3 and §9.6.
 ///
 /// At most 2 MiB are read, for at most 5 s; a client that waits to be asked for its body (`Expect: 100-continue`) is not
 /// asked.
@@ -74,6 +75,10 @@ impl<S> Layer<S> for DrainLayer {
     }
 }
 
+/// Left in the extensions of a request: what is left of its body is seen to outside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drains;
+
 /// The service that [`DrainLayer`] makes.
 #[derive(Debug, Clone)]
 pub struct DrainService<S> {
@@ -96,7 +101,8 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let head = Head::of(request.version(), request.headers());
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(Drains);
         let (body, place) = DrainedBody::new(body);
         let inner = self.inner.call(Request::from_parts(parts, body));
         let bounds = self.bounds;

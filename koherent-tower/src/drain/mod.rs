@@ -9,12 +9,15 @@
 //! | --- | --- |
 //! | `rest.rs` | reads what is left, within bounds |
 //! | `body.rs` | a body that comes back where it is dropped unread |
+//! | `known.rs` | the rest of a request that a layer refuses, whatever its body is |
 //! | `layer.rs` | [`DrainLayer`]: the same for whatever a service answers early |
 
 mod body;
+mod known;
 mod layer;
 mod rest;
 
 pub use body::DrainedBody;
+pub(crate) use known::{KnownBody, rest_of};
 pub use layer::{DrainFuture, DrainLayer, DrainService};
 pub(crate) use rest::{Rest, close};

@@ -37,7 +37,7 @@ impl Default for Bounds {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
     /// Whether the next request follows on the same connection, behind the body: HTTP/2 has streams instead.
-    is_in_line: bool,
+    pub(super) is_in_line: bool,
     /// Whether the client sends its body only when it is asked to (RFC 9110 §10.1.1).
     pub(super) waits: bool,
 }
@@ -66,11 +66,6 @@ pin_project! {
 }
 
 impl<B: Body> Rest<B> {
-    /// The rest of the body of a request that nobody has looked at.
-    pub(crate) fn of_request(version: Version, headers: &HeaderMap, body: B) -> Self {
-        Self::new(Head::of(version, headers), body, Bounds::default())
-    }
-
     pub(super) fn new(head: Head, body: B, bounds: Bounds) -> Self {
         let is_left = head.is_in_line && !body.is_end_stream();
         let must_close = is_left && (head.waits || body.size_hint().lower() > bounds.bytes);
@@ -82,6 +77,18 @@ impl<B: Body> Rest<B> {
             must_close,
             left: bounds.bytes,
             timer: has_timer.then(|| Box::pin(sleep(bounds.wait))),
+        }
+    }
+}
+
+impl<B> Rest<B> {
+    /// Of a body that cannot be read: only whether the connection must close.
+    pub(super) const fn unread(must_close: bool) -> Self {
+        Self {
+            body: None,
+            must_close,
+            left: 0,
+            timer: None,
         }
     }
 }
