@@ -1,4 +1,4 @@
-//~ `keys` is none of `key`, `as_of`, `entry` and `context`
+//~ `keys` is none of `key`, `as_of`, `entry`, `context` and `field`
 include!("shared/lab.rs");
 include!("shared/provenance_of_lab.rs");
 

@@ -88,7 +88,7 @@ async fn every_field_of_an_entry_and_of_its_task_can_be_asked_for() {
     let change = &update["effectiveChanges"][0];
     assert_eq!(
         (&change["oldValue"], &change["oldValueJson"]),
-        (&json!("liver"), &json!("\"liver\""))
+        (&json!("liver"), &json!("liver"))
     );
     let task = &update["task"];
     for (field, expected) in [
@@ -331,6 +331,9 @@ async fn past_is_shown_with_what_belonged_to_it() {
         &blame["sample"]["blame"],
         &["/field", "/value", "/entry/kind", "/entry/task/taskId"],
     );
+    let fields = blame["sample"]["blame"].as_array().unwrap();
+    let mass = fields.iter().find(|field| field["field"] == "mass");
+    assert_eq!(mass.unwrap()["valueJson"], 1.5);
     assert!(
         blamed.contains(&"name hepar UPDATE task-b".to_owned()),
         "{blamed:?}"
@@ -338,6 +341,85 @@ async fn past_is_shown_with_what_belonged_to_it() {
     assert!(
         blamed.contains(&"mass 1.5 CREATE task-a".to_owned()),
         "{blamed:?}"
+    );
+}
+
+/// As the original's clients ask, with a variable of the type that its schema says.
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_are_found_by_filters_joined_with_and_or_and_not() {
+    let lab = story().await;
+    lab.data(None, "mutation { createSample(name: \"lung\") { id } }")
+        .await;
+    let all =
+        "{ samples { id owner } samplesCount changes { id } changesCount tasks { id } tasksCount }";
+    let all = lab.data(None, all).await;
+    for (list, count) in [
+        ("samples", "samplesCount"),
+        ("changes", "changesCount"),
+        ("tasks", "tasksCount"),
+    ] {
+        assert_eq!(all[list].as_array().unwrap().len(), all[count], "{list}");
+    }
+    let ids = |samples: &Value| -> Vec<String> {
+        let samples = samples["samples"].as_array().unwrap().iter();
+        samples
+            .map(|sample| sample["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let all = ids(&all);
+    let find = async |filter: &str| {
+        let query =
+            format!("{{ samples(filters: {filter}) {{ id }} samplesCount(filters: {filter}) }}");
+        let found = lab.data(None, &query).await;
+        assert_eq!(ids(&found).len(), found["samplesCount"], "{filter}");
+        ids(&found)
+    };
+    let updated = find("{ provenance: { kind: UPDATE } }").await;
+    let others: Vec<_> = all
+        .iter()
+        .filter(|id| !updated.contains(id))
+        .cloned()
+        .collect();
+    assert!(!updated.is_empty());
+    for (filter, expected) in [
+        ("{ NOT: { provenance: { kind: UPDATE } } }", &others),
+        ("{ provenance: { NOT: { kind: UPDATE } } }", &others),
+        (
+            "{ provenance: { kind: UPDATE, OR: { NOT: { kind: UPDATE } } } }",
+            &all,
+        ),
+        (
+            "{ OR: { provenance: { kind: UPDATE } }, owner: \"nobody\" }",
+            &updated,
+        ),
+        (
+            "{ AND: { provenance: { kind: UPDATE } }, owner: \"nobody\" }",
+            &Vec::new(),
+        ),
+        ("{ DISTINCT: true, NOT: {}, AND: { provenance: {} } }", &all),
+    ] {
+        assert_eq!(&find(filter).await, expected, "{filter}");
+    }
+    let query =
+        "query ($task: String!) { samples(filters: { provenance: { taskId: $task } }) { id } }";
+    let body = json!({ "query": query, "variables": { "task": "task-b" } });
+    let login = format!("Bearer {}", access_token("agent-7", "robot"));
+    let answer = reqwest::Client::new()
+        .post(lab.url("/graphql"))
+        .header("authorization", login)
+        .json(&body)
+        .send()
+        .await;
+    let said: Value = answer.unwrap().json().await.unwrap();
+    assert_eq!(
+        ids(&said["data"]),
+        ids(&lab
+            .data(
+                None,
+                "{ samples(filters: { provenance: { taskId: \"task-b\" } }) { id } }"
+            )
+            .await),
+        "{said}"
     );
 }
 

@@ -320,7 +320,7 @@ async fn every_field_of_a_sample_can_be_set_changed_and_emptied() {
     let query = r#"mutation { createSample(name: "liver", note: "n", owner: "ann", mass: 3.5, metadata: "{\"stain\": [\"HE\"]}")
                    { id name note owner mass metadata deleted } }"#;
     let created = &lab.data(None, query).await["createSample"];
-    let metadata = "{\"stain\":[\"HE\"]}";
+    let metadata = json!({"stain": ["HE"]});
     let expected = json!({
         "id": "1", "name": "liver", "note": "n", "owner": "ann", "mass": 3.5, "metadata": metadata, "deleted": false,
     });
@@ -338,8 +338,8 @@ async fn every_field_of_a_sample_can_be_set_changed_and_emptied() {
     assert_eq!(
         newest["effectiveChanges"],
         json!([
-            {"field": "note", "newValueJson": null, "oldValueJson": "\"n\""},
-            {"field": "mass", "newValueJson": null, "oldValueJson": "3.5"},
+            {"field": "note", "newValueJson": null, "oldValueJson": "n"},
+            {"field": "mass", "newValueJson": null, "oldValueJson": 3.5},
             {"field": "metadata", "newValueJson": null, "oldValueJson": metadata},
         ])
     );

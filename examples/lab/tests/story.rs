@@ -187,8 +187,7 @@ async fn samples_are_measured_and_tagged_and_all_of_it_has_its_provenance() {
         sample["provenance"],
         json!([{"kind": "CREATE", "user": {"sub": "ann"}}])
     );
-    let metadata: Value = serde_json::from_str(sample["metadata"].as_str().unwrap()).unwrap();
-    assert_eq!(metadata, json!({"stain": "HE"}));
+    assert_eq!(sample["metadata"], json!({"stain": "HE"}));
 
     let gone = lab
         .data(&format!(

@@ -1,7 +1,7 @@
 //! The schema: samples, measurements and tags, and the provenance of each.
 
 mod context;
-mod json;
+mod filter;
 mod measurement;
 mod mutation;
 mod query;
@@ -12,10 +12,11 @@ mod tag;
 use juniper::RootNode;
 
 pub use context::Lab;
-pub use json::Json;
+pub use filter::SampleFilter;
+pub use koherent_juniper::Json;
 pub use measurement::MeasurementNode;
 pub use mutation::Mutation;
-pub use query::{Query, SampleFilter};
+pub use query::Query;
 pub use sample::SampleNode;
 pub use subscription::Subscription;
 pub use tag::TagNode;

@@ -1,18 +1,16 @@
 //! Reading.
 
-use chrono::{DateTime, Utc};
-use diesel::{
-    ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, SelectableHelper as _,
-};
+use diesel::dsl::count_star;
+use diesel::{OptionalExtension as _, QueryDsl as _, SelectableHelper as _};
 use diesel_async::RunQueryDsl as _;
-use juniper::{GraphQLInputObject, ID, graphql_object};
+use juniper::{ID, graphql_object};
 use koherent_diesel::deleted;
 use koherent_juniper::{
-    Ask, Error, HistoryKind, HistoryOrder, OffsetPaginationInput, ProvenanceEntry,
-    ProvenanceFilter, Task, TaskFilter,
+    Ask, DateTime, Error, HistoryOrder, OffsetPaginationInput, ProvenanceEntry, ProvenanceFilter,
+    Task, TaskFilter,
 };
 
-use super::{Lab, SampleNode};
+use super::{Lab, SampleFilter, SampleNode};
 use crate::database::Backend;
 use crate::model::Sample;
 use crate::schema::samples;
@@ -20,15 +18,6 @@ use crate::schema::samples;
 /// The root of queries.
 #[derive(Debug, Clone, Copy)]
 pub struct Query;
-
-/// Which samples are meant. All that is said must hold.
-#[derive(Debug, Clone, GraphQLInputObject)]
-pub struct SampleFilter {
-    /// Whose history has such an entry. Samples that are gone are shown where deletions are asked for by `kind`.
-    pub provenance: Option<ProvenanceFilter>,
-    /// Of this owner.
-    pub owner: Option<String>,
-}
 
 /// What the lab knows.
 #[graphql_object(context = Lab)]
@@ -38,14 +27,14 @@ impl Query {
     async fn sample(
         context: &Lab,
         id: ID,
-        as_of: Option<DateTime<Utc>>,
+        as_of: Option<DateTime>,
     ) -> Result<Option<SampleNode>, Error> {
         let Some(id) = number(&id) else {
             return Ok(None);
         };
         let query = samples::table.find(id).select(Sample::as_select());
         let mut conn = context.connection().await?;
-        if let Some(then) = as_of {
+        if let Some(DateTime(then)) = as_of {
             let was = koherent_diesel::as_of(query.filter(context.may_see()), then);
             let was = was.get_result(&mut conn).await.optional()?;
             return Ok(was.map(|sample| SampleNode::past(sample, then)));
@@ -63,40 +52,32 @@ impl Query {
         context: &Lab,
         filters: Option<SampleFilter>,
         pagination: Option<OffsetPaginationInput>,
-        as_of: Option<DateTime<Utc>>,
+        as_of: Option<DateTime>,
     ) -> Result<Vec<SampleNode>, Error> {
         let (offset, limit) = pagination
             .unwrap_or_default()
             .checked(context.provenance.page_limit())?;
         let (offset, limit) = (i64::from(offset), i64::from(limit));
+        let filters = filters.unwrap_or_default();
         let query = || -> Result<_, Error> {
-            let mut query = samples::table
+            let query = samples::table
                 .order(samples::id)
                 .select(Sample::as_select())
                 .into_boxed::<Backend>();
-            let Some(filters) = &filters else {
-                return Ok(query);
-            };
-            if let Some(provenance) = &filters.provenance {
-                query = query.filter(context.provenance.changed(samples::table, provenance)?);
-            }
-            if let Some(owner) = &filters.owner {
-                query = query.filter(samples::owner.eq(owner.clone()));
-            }
-            Ok(query)
+            Ok(match filters.condition(&context.provenance)? {
+                Some(condition) => query.filter(condition),
+                None => query,
+            })
         };
         let mut conn = context.connection().await?;
-        if let Some(then) = as_of {
+        if let Some(DateTime(then)) = as_of {
             let query = query()?.filter(context.may_see());
             let query = koherent_diesel::as_of(query.offset(offset).limit(limit), then);
             let found: Vec<Sample> = query.load(&mut conn).await?;
             let past = |sample| SampleNode::past(sample, then);
             return Ok(found.into_iter().map(past).collect());
         }
-        let provenance = filters
-            .as_ref()
-            .and_then(|filters| filters.provenance.as_ref());
-        if provenance.and_then(|filter| filter.kind) != Some(HistoryKind::Delete) {
+        if !filters.asks_for_deletions() {
             let found: Vec<Sample> = query()?.offset(offset).limit(limit).load(&mut conn).await?;
             return Ok(found.into_iter().map(SampleNode::present).collect());
         }
@@ -111,6 +92,25 @@ impl Query {
         let (offset, limit) = (usize::try_from(offset), usize::try_from(limit));
         let page = all.into_iter().skip(offset.unwrap_or(0));
         Ok(page.take(limit.unwrap_or(0)).collect())
+    }
+
+    /// How many samples there are, however many of them a list shows.
+    async fn samples_count(context: &Lab, filters: Option<SampleFilter>) -> Result<i32, Error> {
+        let filters = filters.unwrap_or_default();
+        let query = || -> Result<_, Error> {
+            let query = samples::table.select(count_star()).into_boxed::<Backend>();
+            Ok(match filters.condition(&context.provenance)? {
+                Some(condition) => query.filter(condition),
+                None => query,
+            })
+        };
+        let mut conn = context.connection().await?;
+        let mut count: i64 = query()?.first(&mut conn).await?;
+        if filters.asks_for_deletions() {
+            let gone: i64 = deleted(query()?).get_result(&mut conn).await?;
+            count += gone;
+        }
+        Ok(i32::try_from(count).unwrap_or(i32::MAX))
     }
 
     /// A task: null where nothing was changed under it here.
@@ -128,6 +128,24 @@ impl Query {
     ) -> Result<Vec<Task>, Error> {
         let histories = &context.provenance;
         histories.tasks(filters, pagination, after, order).await
+    }
+
+    /// How many tasks there are, however many of them a list shows.
+    async fn tasks_count(context: &Lab, filters: Option<TaskFilter>) -> Result<i32, Error> {
+        context.provenance.count_tasks(filters).await
+    }
+
+    /// How much happened in the whole lab, or in some of its tables, however much of it a list shows.
+    async fn changes_count(
+        context: &Lab,
+        tables: Option<Vec<String>>,
+        filters: Option<ProvenanceFilter>,
+    ) -> Result<i32, Error> {
+        let ask = Ask {
+            filters,
+            ..Ask::default()
+        };
+        context.provenance.count_changes(tables, ask).await
     }
 
     /// What happened in the whole lab, or in some of its tables, newest first.

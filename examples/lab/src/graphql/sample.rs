@@ -141,4 +141,22 @@ impl SampleNode {
             .links_of(link, samples::table, id, ask)
             .await
     }
+
+    /// How often it was marked with something, or not any more, however much of it a list shows.
+    async fn tag_history_count(
+        &self,
+        context: &Lab,
+        filters: Option<ProvenanceFilter>,
+    ) -> Result<i32, Error> {
+        let ask = Ask {
+            filters,
+            as_of: self.as_of,
+            ..Ask::default()
+        };
+        let (link, id) = (sample_tags::table, self.sample.id);
+        context
+            .provenance
+            .count_of_links(link, samples::table, id, ask)
+            .await
+    }
 }
