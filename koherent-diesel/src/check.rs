@@ -372,7 +372,16 @@ fn compare_types<DB: Engine>(
         let Some(there) = history.columns.get(column.history_name) else {
             continue;
         };
-        if !DB::holds(&here.declared, &there.declared) {
+        if !DB::holds(&here.declared, &there.declared) && here.declared == there.declared {
+            found.push(Difference::Unfit {
+                table: table.history.table.to_owned(),
+                problem: format!(
+                    "keeps `{}` with a type of the application's own, `{}`, which no migration can replace as long as it does: run \
+                     `SELECT koherent_keep_types('{}')` in a migration",
+                    column.history_name, there.declared, table.history
+                ),
+            });
+        } else if !DB::holds(&here.declared, &there.declared) {
             found.push(Difference::WrongType {
                 table: table.history.table.to_owned(),
                 column: column.history_name.to_owned(),

@@ -202,6 +202,17 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
         format!("{:?}", column.kind).to_lowercase()
     }
 
+    /// Writes a value of a history as the tracked table has it.
+    #[doc(hidden)]
+    fn push_row_value(
+        sql: &mut Script<Self>,
+        _: &TrackedTable,
+        alias: &str,
+        column: &TrackedColumn,
+    ) {
+        sql.push(alias).push(".").identifier(column.history_name);
+    }
+
     /// Whether a history column of one type holds values as a base column of the other does.
     #[doc(hidden)]
     fn holds(base: &str, history: &str) -> bool;

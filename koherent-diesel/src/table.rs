@@ -224,6 +224,8 @@ pub struct TrackedColumn {
     pub(crate) kind: ValueKind,
     /// What the database declares it as, where that is known better than its kind.
     pub(crate) declared: Option<&'static str>,
+    /// Whether its type is known to be the database's own. Histories keep values of other types as text on PostgreSQL.
+    pub(crate) is_builtin: bool,
 }
 
 impl TrackedColumn {
@@ -240,6 +242,7 @@ impl TrackedColumn {
             history_name,
             kind: ValueKind::Other,
             declared: Some(declared),
+            is_builtin: true,
         }
     }
 
@@ -257,6 +260,7 @@ impl TrackedColumn {
             history_name: H::NAME,
             kind: ValueKind::of::<B::SqlType>(),
             declared: None,
+            is_builtin: is_builtin::<B::SqlType>(),
         }
     }
 
@@ -271,6 +275,30 @@ impl TrackedColumn {
     pub const fn kind(&self) -> ValueKind {
         self.kind
     }
+}
+
+/// Whether a SQL type is known to be the database's own. Of a type that is not known, PostgreSQL is asked.
+fn is_builtin<ST>() -> bool
+where
+    ST: IntoNullable,
+    ST::Nullable: 'static,
+{
+    let is = |id: TypeId| id == TypeId::of::<ST::Nullable>();
+    if ValueKind::of::<ST>() != ValueKind::Other
+        || is(TypeId::of::<Nullable<sql_types::Timestamp>>())
+        || is(TypeId::of::<Nullable<sql_types::Date>>())
+        || is(TypeId::of::<Nullable<sql_types::Time>>())
+        || is(TypeId::of::<Nullable<sql_types::Interval>>())
+    {
+        return true;
+    }
+    #[cfg(feature = "postgres_backend")]
+    {
+        use diesel::pg::sql_types as pg;
+        is(TypeId::of::<Nullable<pg::Timestamptz>>()) || is(TypeId::of::<Nullable<pg::Uuid>>())
+    }
+    #[cfg(not(feature = "postgres_backend"))]
+    false
 }
 
 /// What the values of a column are, as far as the engine's storage does not say it.

@@ -127,10 +127,9 @@ fn write<DB: Engine>(tables: &[&'static TrackedTable], moment: Moment) -> Script
         sql.push(if at > 0 { ", " } else { "WITH " });
         sql.identifier(table.name.table).push(" AS (SELECT ");
         for (at, column) in table.columns.iter().enumerate() {
-            sql.push(if at > 0 { ", h." } else { "h." });
-            sql.identifier(column.history_name)
-                .push(" AS ")
-                .identifier(column.name);
+            sql.push(if at > 0 { ", " } else { "" });
+            DB::push_row_value(&mut sql, table, "h", column);
+            sql.push(" AS ").identifier(column.name);
         }
         sql.push(" FROM ").table(table.history);
         sql.push(" AS h WHERE h.history_kind ");

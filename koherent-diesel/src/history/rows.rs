@@ -93,7 +93,7 @@ impl RowFilter {
         sql.push(if is_of_entries { "" } else { "(" });
         push_key(sql, table);
         sql.push(" IN (SELECT ");
-        sql.identifiers("h.", table.key_in_history());
+        push_columns_of_entry(sql, table);
         sql.push(" FROM ").table(table.history);
         sql.push(" AS h WHERE 1 = 1");
         match &self.0 {
@@ -134,8 +134,16 @@ fn push_key<DB: Engine>(sql: &mut Script<DB>, table: &'static TrackedTable) {
 
 /// Writes the key of the row of the entry `h`.
 fn push_key_of_entry<DB: Engine>(sql: &mut Script<DB>, table: &'static TrackedTable) {
-    sql.push("(").identifiers("h.", table.key_in_history());
+    sql.push("(");
+    push_columns_of_entry(sql, table);
     sql.push(")");
+}
+
+fn push_columns_of_entry<DB: Engine>(sql: &mut Script<DB>, table: &'static TrackedTable) {
+    for (at, column) in table.key_columns().iter().enumerate() {
+        sql.push(if at > 0 { ", " } else { "" });
+        DB::push_row_value(sql, table, "h", column);
+    }
 }
 
 type PushKey<DB> = fn(&mut Script<DB>, &'static TrackedTable);
@@ -212,7 +220,7 @@ impl Term {
             Self::Entry(filter) => {
                 key(sql, table);
                 sql.push(" IN (SELECT ");
-                sql.identifiers("h.", table.key_in_history());
+                push_columns_of_entry(sql, table);
                 sql.push(" FROM ").table(table.history);
                 sql.push(" AS h WHERE 1 = 1");
                 filter.push(sql, table);

@@ -105,3 +105,131 @@ pub(super) fn fits(kind: ValueKind, declared: &str) -> bool {
         ValueKind::Other => true,
     }
 }
+
+/// Whether a history column of one type keeps values of a base column of the other: without lengths and precisions, and values
+/// of types that are not the database's own as text, or as the type under a domain.
+pub(super) fn holds(base: &str, history: &str) -> bool {
+    if !is_builtin(element(base)) {
+        return is_builtin(element(history));
+    }
+    // A history that limits lengths does not follow when the table's grow.
+    base == history || unbounded(base) == history
+}
+
+fn element(declared: &str) -> &str {
+    declared.strip_suffix("[]").unwrap_or(declared)
+}
+
+/// A type without its length or precision, as `format_type` writes it.
+fn unbounded(declared: &str) -> String {
+    let unbounded = match (declared.find('('), declared.find(')')) {
+        (Some(from), Some(to)) => format!("{}{}", &declared[..from], &declared[to + 1..]),
+        _ => declared.to_owned(),
+    };
+    match element(&unbounded) {
+        "character" => unbounded.replace("character", "bpchar"),
+        "bit" => unbounded.replace("bit", "\"bit\""),
+        _ => unbounded,
+    }
+}
+
+/// Whether that is a type of `pg_catalog`: others are shown with a name of their own, in a schema or in the search path.
+fn is_builtin(declared: &str) -> bool {
+    let name = unbounded(declared);
+    BUILTIN.contains(&&*name) || name.starts_with("reg") || name.starts_with("interval")
+}
+
+/// The types of `pg_catalog` that columns can have, as `format_type` writes them.
+const BUILTIN: [&str; 59] = [
+    "\"bit\"",
+    "\"char\"",
+    "bigint",
+    "bit varying",
+    "boolean",
+    "box",
+    "bpchar",
+    "bytea",
+    "character varying",
+    "cidr",
+    "circle",
+    "date",
+    "datemultirange",
+    "daterange",
+    "double precision",
+    "inet",
+    "int4multirange",
+    "int4range",
+    "int8multirange",
+    "int8range",
+    "integer",
+    "json",
+    "jsonb",
+    "jsonpath",
+    "line",
+    "lseg",
+    "macaddr",
+    "macaddr8",
+    "money",
+    "name",
+    "numeric",
+    "nummultirange",
+    "numrange",
+    "oid",
+    "path",
+    "pg_lsn",
+    "pg_snapshot",
+    "point",
+    "polygon",
+    "real",
+    "refcursor",
+    "smallint",
+    "text",
+    "tid",
+    "time with time zone",
+    "time without time zone",
+    "timestamp with time zone",
+    "timestamp without time zone",
+    "tsmultirange",
+    "tsquery",
+    "tsrange",
+    "tstzmultirange",
+    "tstzrange",
+    "tsvector",
+    "txid_snapshot",
+    "uuid",
+    "xid",
+    "xid8",
+    "xml",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::holds;
+
+    #[test]
+    fn histories_keep_values_without_pinning_types_and_lengths() {
+        for (base, history) in [
+            ("text", "text"),
+            ("character varying(10)", "character varying"),
+            ("character varying(20)", "character varying(20)"),
+            ("character(3)", "bpchar"),
+            ("numeric(30,12)", "numeric"),
+            ("timestamp(3) with time zone", "timestamp with time zone"),
+            ("bit(3)[]", "\"bit\"[]"),
+            ("mood", "text"),
+            ("public.mood[]", "text[]"),
+            ("positive", "integer"),
+        ] {
+            assert!(holds(base, history), "{base} in {history}");
+        }
+        for (base, history) in [
+            ("mood", "mood"),
+            ("integer", "bigint"),
+            ("text", "mood"),
+            ("text[]", "text"),
+            ("character varying(20)", "character varying(10)"),
+        ] {
+            assert!(!holds(base, history), "{base} in {history}");
+        }
+    }
+}

@@ -1,13 +1,11 @@
 //! Writing an audited statement down: the change, the task and the history in one.
 
-use diesel::pg::Pg;
 use koherent_core::ChangeKind;
 
 use super::guard;
 use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use crate::change::{Audit, Change, may_change_key};
-use crate::engine::Engine as _;
 use crate::guard::Event;
 use crate::prepared::{Kind as Kept, is_kept};
 use crate::record::Recorder;
@@ -333,24 +331,26 @@ impl Composer<'_> {
         sql.push(" FROM k_new WHERE (SELECT CASE WHEN ");
         self.arm(&mut sql, armed);
         sql.push(
-            " THEN CASE WHEN changed = recorded OR koherent_history_incomplete(changed, recorded) THEN ",
+            " THEN CASE WHEN recorded = changed OR koherent_history_incomplete(changed, recorded) THEN ",
         );
         disarm(&mut sql, armed);
-        sql.push(" END END FROM (SELECT (SELECT count(*) FROM ")
+        // Entries are counted first, so that each is written as soon as its row is changed: what a trigger does to that row when
+        // the next one is changed comes behind it.
+        sql.push(" END END FROM (SELECT (SELECT count(*) FROM k_hist) AS recorded, (SELECT count(*) FROM ")
             .push(to_be_recorded)
-            .push(") AS changed, (SELECT count(*) FROM k_hist) AS recorded) AS k_counts)");
+            .push(") AS changed) AS k_counts)");
         sql
     }
 
     /// Arms the guard of the table for this statement, and says whose it is: triggers that the statement fires run at its
     /// end. Nothing else has the same time of begin, so nothing else is taken for a part of it.
     fn arm(&self, sql: &mut Sql, armed: &[Event]) {
-        let name = Pg::literal(self.table.name.table);
+        let arms = guard::arms(self.table.name);
         for event in armed {
             sql.push("set_config('")
                 .push(guard::setting(*event))
                 .push("', ")
-                .push(&name)
+                .push(&arms)
                 .push(", true) IS NOT NULL AND ");
         }
         sql.push("set_config('koherent.statement', statement_timestamp()::text || ' ' || ")

@@ -192,8 +192,29 @@ impl Engine for Pg {
         check::fits(column.kind, declared)
     }
 
+    /// What a history keeps as text is given the type that the table has now.
+    fn push_row_value(
+        sql: &mut Script<Self>,
+        table: &TrackedTable,
+        alias: &str,
+        column: &TrackedColumn,
+    ) {
+        if column.is_builtin {
+            sql.push(alias).push(".").identifier(column.history_name);
+            return;
+        }
+        sql.push("koherent_typed((NULL::").table(table.name);
+        sql.push(").")
+            .identifier(column.name)
+            .push(", ")
+            .push(alias);
+        sql.push(".")
+            .identifier(column.history_name)
+            .push("::text)");
+    }
+
     fn holds(base: &str, history: &str) -> bool {
-        base == history
+        check::holds(base, history)
     }
 
     fn column_count(
@@ -279,6 +300,9 @@ impl Engine for Pg {
             ",
     ADD COLUMN ",
         );
+        sql.push(";\nSELECT koherent_keep_types(")
+            .push(&guard::identity(table.history))
+            .push(")");
         push_indexes(&mut sql, table, IndexStyle::Postgres);
         guard::push_append_only(&mut sql, table);
         sql.0

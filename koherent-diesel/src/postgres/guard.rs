@@ -6,7 +6,7 @@ use crate::ddl::Text;
 use crate::engine::Engine as _;
 use crate::guard::{Event, Guard, push_deregistration, push_registration};
 use crate::sql::Write as _;
-use crate::table::TrackedTable;
+use crate::table::{Name, TrackedTable};
 
 /// The statements that guard a table.
 pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
@@ -30,9 +30,9 @@ pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
         // change the table as well. The condition is evaluated without a call of the function, so that an audited statement
         // does not pay for one; and it is short, because it is read anew for each statement.
         let setting = setting(event);
-        let armed = Pg::literal(table.name.table);
-        let used = Pg::literal(&format!("used {}", table.name.table));
-        let twice = Pg::literal(&format!("{} {statement}", table.name.table));
+        let armed = arms(table.name);
+        let used = format!("'used ' || {armed}");
+        let twice = format!("{armed} || ' {statement}'");
         sql.push("\n    FOR EACH STATEMENT WHEN (pg_trigger_depth() > 0 OR CASE current_setting('")
             .push(setting)
             .push("', true) WHEN ")
@@ -95,6 +95,19 @@ pub(super) fn append_only_parts() -> Vec<String> {
 
 fn trigger(event: Event) -> String {
     format!("koherent_guard_{}", event.lower())
+}
+
+/// What a statement sets to arm the guard of its table: the table's identity, because tables of several schemas may share a
+/// name, and a table may be renamed.
+pub(super) fn arms(table: Name) -> String {
+    format!("{}::oid::text", identity(table))
+}
+
+/// `'"samples"'::regclass`.
+pub(super) fn identity(table: Name) -> String {
+    let mut name = Text::<'"'>(String::new());
+    name.table(table);
+    format!("{}::regclass", Pg::literal(&name.0))
 }
 
 /// The setting that arms a guard for one statement.

@@ -162,15 +162,9 @@ async fn own_migrations_and_koherents_are_run_in_one_call() {
     let mine = diesel_migrations::FileBasedMigrations::from_path(&migrations).unwrap();
     let done = conn.run_pending_migrations(koherent_diesel::MIGRATIONS.and(mine));
     let done: Vec<_> = done.unwrap().iter().map(ToString::to_string).collect();
-    assert_eq!(
-        done,
-        [
-            "20260101000000",
-            "20261120000000",
-            "20261120000001",
-            "20261120000002",
-            "20261201000000"
-        ]
-    );
+    assert_eq!(done.first().unwrap(), "20260101000000");
+    assert_eq!(done.last().unwrap(), "20261201000000");
+    assert!(done.is_sorted(), "{done:?}");
+    assert!(done.contains(&"20261120000000".to_owned()), "{done:?}");
     let _: String = samples::table::history_ddl::<Pg>();
 }
