@@ -5,13 +5,19 @@
 //! not say why.
 //!
 //! A delete is armed for the rows that have their entry, because a row may take others of its own table with it. `REPLACE`
-//! deletes rows without running delete triggers; a guard that captures remembers the rows that a new one meets, and looks
-//! which of them are gone.
+//! deletes rows without running delete triggers; a guard remembers the rows that a new one meets, and looks which of them
+//! are gone.
+//!
+//! What triggers of the application write as part of an audited statement is listed by key in `koherent_nested`; the statement
+//! looks at those rows when it is done (`nested.rs`). Past a raw statement nobody looks, so there the trigger writes the entry
+//! itself: what lies between the latest entry of the row and the row as it is, because a trigger may have changed it once more.
 
 use diesel::SqliteConnection;
 use diesel::sqlite::Sqlite;
 
-use super::statement::execute;
+use super::capture::{self, BEING_INSERTED};
+use super::statement::{for_each_row, values};
+use super::value::Value;
 use super::work::{Job, Sql};
 use crate::change::Change;
 use crate::ddl::Text;
@@ -20,19 +26,19 @@ use crate::error::Error;
 use crate::guard::{
     Event, Guard, Policy, append_only, push_deregistration, push_registration, refusal,
 };
-use crate::schema::ATTRIBUTION_COLUMNS;
 use crate::sql::Write as _;
 use crate::stamp::{said, stamped};
 use crate::table::{Name, TrackedTable};
 
-type Ddl = Text<'`'>;
+pub(super) type Ddl = Text<'`'>;
 
-/// Arms the guard of a table for the statement that follows, and says whose it is. It takes the write lock.
+/// Arms the guard of a table for the statement that follows, and says whose it is. It takes the write lock. Says whether
+/// triggers of the application may change rows of the table once more.
 pub(super) fn arm(
     connection: &mut SqliteConnection,
     job: &Job,
     transaction: uuid::Uuid,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let table = job.table;
     let sign = match &job.change {
         Change::Insert { .. } | Change::Statement { upsert: false, .. } => '+',
@@ -50,23 +56,62 @@ pub(super) fn arm(
             .table(table.history);
         sql.push(")");
     }
-    match execute(connection, &sql).map_err(Error::GuardNotArmed)? {
-        1 => Ok(()),
-        _ => Err(Error::GuardNotArmed(diesel::result::Error::NotFound)),
-    }
+    sql.push(", `watched` = ");
+    push_watched(&mut sql, table, sign);
+    sql.push(" RETURNING `watched`");
+    let mut watched = None;
+    for_each_row(connection, &sql, |row| {
+        watched = Some(values(row, 0, 1)[..] == [Value::Integer(1)]);
+        Ok::<_, diesel::result::Error>(())
+    })
+    .map_err(Error::GuardNotArmed)?;
+    watched.ok_or(Error::GuardNotArmed(diesel::result::Error::NotFound))
 }
 
-/// Nothing is armed any more.
-pub(super) fn disarm(connection: &mut SqliteConnection) -> Result<(), Error> {
+/// Whether the application has triggers that may change rows of the table: its own, or those of a table that changes with it.
+fn push_watched(sql: &mut Sql, table: &TrackedTable, sign: char) {
+    let schema = |sql: &mut Sql| {
+        if let Some(schema) = table.name.schema {
+            sql.identifier(schema).push(".");
+        }
+    };
+    sql.push("(EXISTS (SELECT 1 FROM ");
+    schema(sql);
+    sql.push("sqlite_schema WHERE ").push(IS_OWN_TRIGGER);
+    sql.push(" AND tbl_name = ").bind(table.name.table);
+    sql.push(" COLLATE NOCASE) OR EXISTS (SELECT 1 FROM sqlite_temp_schema WHERE ")
+        .push(IS_OWN_TRIGGER);
+    sql.push(" AND tbl_name = ").bind(table.name.table);
+    sql.push(" COLLATE NOCASE)");
+    if sign != '+' {
+        sql.push(" OR EXISTS (SELECT 1 FROM sqlite_schema WHERE ")
+            .push(IS_OWN_TRIGGER);
+        sql.push(") AND EXISTS (SELECT 1 FROM sqlite_schema AS t JOIN pragma_foreign_key_list(t.name) AS f WHERE t.type = 'table' AND f.\"table\" = ")
+            .bind(table.name.table);
+        sql.push(" COLLATE NOCASE AND (f.on_delete NOT IN ('NO ACTION', 'RESTRICT') OR f.on_update NOT IN ('NO ACTION', 'RESTRICT')))");
+    }
+    sql.push(") AND NOT EXISTS (SELECT 1 FROM koherent_pause)");
+}
+
+/// A trigger of the application, in a list of the schema.
+const IS_OWN_TRIGGER: &str = "type = 'trigger' AND name NOT LIKE 'koherent\\_%' ESCAPE '\\'";
+
+/// Nothing is armed any more. Says whether rows are listed in `koherent_nested`.
+pub(super) fn disarm(connection: &mut SqliteConnection) -> Result<bool, Error> {
     let mut sql = Sql::new();
     sql.push(
-        "UPDATE `koherent_session` SET `armed` = NULL, `statement_attribution` = NULL, `since` = NULL",
+        "UPDATE `koherent_session` SET `armed` = NULL, `statement_attribution` = NULL, `since` = NULL, `watched` = NULL \
+         RETURNING EXISTS (SELECT 1 FROM `koherent_nested`)",
     );
-    execute(connection, &sql)?;
-    Ok(())
+    let mut are_listed = false;
+    for_each_row(connection, &sql, |row| {
+        are_listed = values(row, 0, 1)[..] == [Value::Integer(1)];
+        Ok::<_, Error>(())
+    })?;
+    Ok(are_listed)
 }
 
-fn armed(sign: char, table: &TrackedTable) -> String {
+pub(super) fn armed(sign: char, table: &TrackedTable) -> String {
     format!("{sign} {}", table.name.table)
 }
 
@@ -74,9 +119,12 @@ fn armed(sign: char, table: &TrackedTable) -> String {
 pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
     let mut sql = Text(String::new());
     let captures = guard.policy == Policy::Capture;
-    if captures {
+    let remembers = captures || !guard.unique.is_empty();
+    if remembers {
         sql.push("CREATE TABLE ").identifier(&replaced(table.name));
-        sql.push(" (").identifiers("", kept(table)).push(");\n");
+        sql.push(" (")
+            .identifiers("", remembered(table, guard.policy))
+            .push(");\n");
         for event in REMEMBERING {
             push_remembering(&mut sql, table, guard, event);
         }
@@ -89,18 +137,91 @@ pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
         push_unarmed(&mut sql, table, event);
         sql.push("\nBEGIN\n");
         push_pause(&mut sql, table, event);
+        push_listing(&mut sql, table, event, remembers);
         if captures {
-            push_capture(&mut sql, table, event);
+            capture::push(&mut sql, table, event);
         } else {
-            let message = format!("KO001: {}", refusal(event, table.name.table));
-            sql.push("    SELECT RAISE(ABORT, ")
-                .push(&Sqlite::literal(&message))
-                .push(") WHERE NOT EXISTS (SELECT 1 FROM koherent_pause);\n");
+            push_refusal(&mut sql, table, event);
         }
         sql.push("END;\n");
     }
+    push_cascades(&mut sql, table);
     push_registration::<Sqlite, _>(&mut sql, table, guard);
     sql.0
+}
+
+/// Refuses what is not part of an audited statement, and what a foreign key deletes as part of one.
+fn push_refusal(sql: &mut Ddl, table: &TrackedTable, event: Event) {
+    let message = format!("KO001: {}", refusal(event, table.name.table));
+    sql.push("    SELECT RAISE(ABORT, ")
+        .push(&Sqlite::literal(&message))
+        .push(") FROM koherent_session WHERE EXISTS (SELECT 1 FROM koherent_raw)");
+    if event == Event::Delete {
+        sql.push(" OR EXISTS (SELECT 1 FROM koherent_part) AND EXISTS (SELECT 1 FROM koherent_cascade WHERE tracked_table = ")
+            .push(&Sqlite::literal(table.name.table))
+            .push(")\n        AND NOT (armed = ")
+            .push(&Sqlite::literal(&armed('-', table)))
+            .push(" AND ");
+        push_has_entry(sql, table);
+        sql.push(")");
+    }
+    sql.push(";\n");
+}
+
+/// Lists the row as a part of the audited statement, and the rows that it took the place of.
+fn push_listing(sql: &mut Ddl, table: &TrackedTable, event: Event, remembers: bool) {
+    let insert = |sql: &mut Ddl, event: Event, row: &str| {
+        push_nested(sql, table, event.name(), row);
+    };
+    if event != Event::Delete && remembers {
+        insert(sql, Event::Delete, "g");
+        sql.push(" FROM ").identifier(&replaced(table.name));
+        sql.push(" AS g WHERE EXISTS (SELECT 1 FROM koherent_part) AND NOT EXISTS (SELECT 1 FROM ")
+            .identifier(table.name.table)
+            .push(" AS b WHERE ");
+        push_same_key(sql, table, "b.", "g", Names::OfTable);
+        sql.push(");\n");
+    }
+    if event != Event::Insert {
+        insert(sql, event, "OLD");
+        sql.push(" FROM koherent_part;\n");
+    }
+    if event != Event::Delete {
+        insert(sql, event, "NEW");
+        sql.push(" FROM koherent_part");
+        if event == Event::Update {
+            sql.push(" WHERE NOT (");
+            push_same_key(sql, table, "NEW.", "OLD", Names::OfTable);
+            sql.push(")");
+        }
+        sql.push(";\n");
+    }
+}
+
+/// `INSERT INTO koherent_nested (…) SELECT 'samples', 'UPDATE', OLD.id`, to be followed by `FROM`.
+fn push_nested(sql: &mut Ddl, table: &TrackedTable, event: &str, row: &str) {
+    sql.push("    INSERT INTO koherent_nested (tracked_table, event");
+    for at in 0..table.key.len() {
+        sql.push(&format!(", key_{at}"));
+    }
+    sql.push(") SELECT ")
+        .push(&Sqlite::literal(table.name.table))
+        .push(", '")
+        .push(event)
+        .push("', ")
+        .identifiers(&format!("{row}."), table.key.iter().copied());
+}
+
+/// Registers the foreign keys that delete rows of the table.
+fn push_cascades(sql: &mut Ddl, table: &TrackedTable) {
+    let name = Sqlite::literal(table.name.table);
+    sql.push("DELETE FROM koherent_cascade WHERE tracked_table = ")
+        .push(&name)
+        .push(";\nINSERT INTO koherent_cascade SELECT DISTINCT ")
+        .push(&name)
+        .push(", \"table\" FROM pragma_foreign_key_list(")
+        .push(&name)
+        .push(") WHERE on_delete = 'CASCADE';\n");
 }
 
 /// The statements that take the guard away.
@@ -119,6 +240,9 @@ pub(super) fn unguard(table: &TrackedTable) -> String {
     sql.push("DROP TABLE IF EXISTS ")
         .identifier(&replaced(table.name))
         .push(";\n");
+    sql.push("DELETE FROM koherent_cascade WHERE tracked_table = ")
+        .push(&Sqlite::literal(table.name.table))
+        .push("; ");
     push_deregistration::<Sqlite, _>(&mut sql, table);
     sql.0
 }
@@ -201,12 +325,20 @@ fn remembering(table: &TrackedTable, event: Event) -> String {
     format!("koherent_remember_{}_{}", table.name.table, event.lower())
 }
 
+/// The columns in which rows are remembered that a new one meets: those whose values an entry needs.
+fn remembered(table: &TrackedTable, policy: Policy) -> Vec<&'static str> {
+    match policy {
+        Policy::Capture => kept(table).collect(),
+        Policy::Refuse => table.key.clone(),
+    }
+}
+
 /// The table of the rows that a new one meets.
 pub(super) fn replaced(table: Name) -> String {
     format!("koherent_replaced_{}", table.table)
 }
 
-fn kept(table: &TrackedTable) -> impl Iterator<Item = &'static str> {
+pub(super) fn kept(table: &TrackedTable) -> impl Iterator<Item = &'static str> {
     table.columns.iter().map(|column| column.name)
 }
 
@@ -222,15 +354,21 @@ fn push_unarmed(sql: &mut Ddl, table: &TrackedTable, event: Event) {
         sql.push(if at > 0 { ", " } else { "" })
             .push(&Sqlite::literal(&armed(*sign, table)));
     }
-    sql.push(")");
+    sql.push(") AND watched IS NOT 1");
     if event == Event::Delete {
-        sql.push(" AND EXISTS (SELECT 1 FROM ")
-            .identifier(table.history.table);
-        sql.push(" WHERE ");
-        push_same_key(sql, table, "", "OLD", Names::OfHistory);
-        sql.push(" AND history_id > since AND history_kind = '-')");
+        sql.push(" AND ");
+        push_has_entry(sql, table);
     }
     sql.push(")");
+}
+
+/// The deleted row has its entry, which an audited delete writes before.
+fn push_has_entry(sql: &mut Ddl, table: &TrackedTable) {
+    sql.push("EXISTS (SELECT 1 FROM ")
+        .identifier(table.history.table);
+    sql.push(" WHERE ");
+    push_same_key(sql, table, "", "OLD", Names::OfHistory);
+    sql.push(" AND history_id > since AND history_kind = '-')");
 }
 
 /// Counts the row, where there is a pause.
@@ -270,11 +408,20 @@ fn push_remembering(sql: &mut Ddl, table: &TrackedTable, guard: &Guard, event: E
         .identifier(table.name.table);
     sql.push("\nWHEN ");
     push_unarmed(sql, table, event);
+    if guard.policy == Policy::Refuse {
+        sql.push(" AND EXISTS (SELECT 1 FROM koherent_part)");
+    }
     sql.push("\nBEGIN\n    DELETE FROM ")
         .identifier(&replaced(table.name))
-        .push(";\n    INSERT INTO ");
+        .push(";\n");
+    if guard.policy == Policy::Capture && event == Event::Insert {
+        push_nested(sql, table, BEING_INSERTED, "NEW");
+        sql.push(" FROM koherent_raw;\n");
+    }
+    sql.push("    INSERT INTO ");
     sql.identifier(&replaced(table.name)).push(" SELECT ");
-    sql.identifiers("b.", kept(table)).push(" FROM ");
+    sql.identifiers("b.", remembered(table, guard.policy))
+        .push(" FROM ");
     sql.identifier(table.name.table).push(" AS b WHERE (");
     for (at, key) in table.key.iter().enumerate() {
         sql.push(if at > 0 { " AND " } else { "(" })
@@ -303,157 +450,20 @@ fn push_remembering(sql: &mut Ddl, table: &TrackedTable, guard: &Guard, event: E
     sql.push(";\nEND;\n");
 }
 
-/// Writes the entries of a row.
-fn push_capture(sql: &mut Ddl, table: &TrackedTable, event: Event) {
-    sql.push(
-        "    INSERT INTO koherent_admit SELECT coalesce(statement_attribution, attribution) FROM koherent_session \
-         WHERE NOT EXISTS (SELECT 1 FROM koherent_pause);\n",
-    );
-    let met = |sql: &mut Ddl, is: &str| {
-        sql.push(is).push(" (SELECT 1 FROM ");
-        sql.identifier(&replaced(table.name)).push(" AS r WHERE ");
-        push_same_key(sql, table, "r.", "NEW", Names::OfTable);
-        sql.push(")");
-    };
-    match event {
-        Event::Insert => {
-            push_vanished(sql, table, event);
-            push_entry(sql, table, event, "'+'", "NEW", |sql| {
-                met(sql, "NOT EXISTS")
-            });
-            push_entry(sql, table, event, "'~'", "NEW", |sql| {
-                push_met_and_changed(sql, table);
-            });
-        }
-        Event::Update => {
-            push_vanished(sql, table, event);
-            let moved = |sql: &mut Ddl| {
-                sql.push("NOT (");
-                push_same_key(sql, table, "NEW.", "OLD", Names::OfTable);
-                sql.push(")");
-            };
-            push_entry(sql, table, event, "'-'", "OLD", moved);
-            push_entry(sql, table, event, "'+'", "NEW", |sql| {
-                moved(sql);
-                met(sql, " AND NOT EXISTS");
-            });
-            push_entry(sql, table, event, "'~'", "NEW", |sql| {
-                moved(sql);
-                sql.push(" AND ");
-                push_met_and_changed(sql, table);
-            });
-            push_entry(sql, table, event, "'~'", "NEW", |sql| {
-                push_same_key(sql, table, "NEW.", "OLD", Names::OfTable);
-                sql.push(" AND (");
-                push_differs(sql, table, "OLD");
-                sql.push(")");
-            });
-        }
-        Event::Delete => push_entry(sql, table, event, "'-'", "OLD", |sql| {
-            sql.push("1");
-        }),
-    }
-    sql.push("    DELETE FROM ")
-        .identifier(&replaced(table.name));
-    if event == Event::Delete {
-        // With `recursive_triggers`, a row that is replaced is deleted as every other: it is told of already.
-        sql.push(" WHERE ");
-        push_same_key(sql, table, "", "OLD", Names::OfTable);
-    }
-    sql.push(";\n");
-}
-
-/// The row took the place of another of the same key, which had other values.
-fn push_met_and_changed(sql: &mut Ddl, table: &TrackedTable) {
-    sql.push("EXISTS (SELECT 1 FROM ")
-        .identifier(&replaced(table.name))
-        .push(" AS r WHERE ");
-    push_same_key(sql, table, "r.", "NEW", Names::OfTable);
-    sql.push(" AND (");
-    push_differs(sql, table, "r");
-    sql.push("))");
-}
-
-/// Some kept column of `NEW` is not what it was. `1` and `1.0` are equal, and yet not the same.
-fn push_differs(sql: &mut Ddl, table: &TrackedTable, was: &str) {
-    for (at, column) in kept(table).enumerate() {
-        sql.push(if at > 0 { " OR " } else { "" })
-            .push(was)
-            .push(".")
-            .identifier(column);
-        sql.push(" IS NOT NEW.")
-            .identifier(column)
-            .push(" COLLATE BINARY OR typeof(");
-        sql.push(was).push(".").identifier(column);
-        sql.push(") <> typeof(NEW.").identifier(column).push(")");
-    }
-}
-
-/// Writes an entry with the values of `row` where the condition holds.
-fn push_entry(
-    sql: &mut Ddl,
-    table: &TrackedTable,
-    event: Event,
-    kind: &str,
-    row: &str,
-    condition: impl FnOnce(&mut Ddl),
-) {
-    push_insert(sql, table);
-    sql.push("SELECT ")
-        .identifiers(&format!("{row}."), kept(table));
-    push_stamp(sql, table, event, kind, row);
-    sql.push(" FROM koherent_said AS s\n    WHERE NOT EXISTS (SELECT 1 FROM koherent_pause) AND ");
-    condition(sql);
-    sql.push(";\n");
-}
-
-/// Writes the entries of the rows that the new one met, and that are gone.
-fn push_vanished(sql: &mut Ddl, table: &TrackedTable, event: Event) {
-    push_insert(sql, table);
-    sql.push("SELECT ").identifiers("g.", kept(table));
-    push_stamp(sql, table, event, "'-'", "g");
-    sql.push(" FROM koherent_said AS s JOIN ")
-        .identifier(&replaced(table.name))
-        .push(" AS g\n    WHERE NOT EXISTS (SELECT 1 FROM koherent_pause) AND NOT EXISTS (SELECT 1 FROM ")
-        .identifier(table.name.table)
-        .push(" AS b WHERE ");
-    push_same_key(sql, table, "b.", "g", Names::OfTable);
-    sql.push(");\n");
-}
-
-fn push_insert(sql: &mut Ddl, table: &TrackedTable) {
-    let names = table.columns.iter().map(|column| column.history_name);
-    sql.push("    INSERT INTO ")
-        .identifier(table.history.table)
-        .push(" (")
-        .identifiers("", names.chain(ATTRIBUTION_COLUMNS))
-        .push(")\n    ");
-}
-
-/// `, kind, date, user, …`. The clock of SQL has milliseconds only, so the date is not before that of the last entry.
-fn push_stamp(sql: &mut Ddl, table: &TrackedTable, event: Event, kind: &str, row: &str) {
-    sql.push(", ")
-        .push(kind)
-        .push(", max(s.now, coalesce((SELECT h.history_date FROM ")
-        .identifier(table.history.table)
-        .push(" AS h WHERE ");
-    push_same_key(sql, table, "h.", row, Names::OfHistory);
-    sql.push(
-        " ORDER BY h.history_id DESC LIMIT 1), '')), s.user, s.client, s.organization, s.task, lower(s.transaction_id), s.reason, \
-         json_set(s.context, '$.captured', '",
-    )
-    .push(event.name())
-    .push("')");
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Names {
+pub(super) enum Names {
     OfTable,
     OfHistory,
 }
 
 /// `prefix.id IS row.id AND …`.
-fn push_same_key(sql: &mut Ddl, table: &TrackedTable, prefix: &str, row: &str, names: Names) {
+pub(super) fn push_same_key(
+    sql: &mut Ddl,
+    table: &TrackedTable,
+    prefix: &str,
+    row: &str,
+    names: Names,
+) {
     for (at, key) in table.key.iter().enumerate() {
         let here = match names {
             Names::OfTable => key,

@@ -3,7 +3,7 @@
 use diesel::SqliteConnection;
 use koherent_core::ChangeKind;
 
-use super::run::{Touched, record_keys};
+use super::run::{Entries, Touched};
 use super::statement::{Returning, for_each_row, values};
 use super::work::{Job, Sql};
 use crate::change::Change;
@@ -13,7 +13,7 @@ use crate::sql::Write as _;
 
 pub(super) fn run(
     connection: &mut SqliteConnection,
-    stamp: &super::run::Stamp,
+    entries: &mut Entries,
     job: &Job,
     statements: impl ExactSizeIterator<Item = Sql>,
     returning: &mut Returning<'_>,
@@ -40,6 +40,6 @@ pub(super) fn run(
         })?;
     }
     let rows = keys.len();
-    let recorded = record_keys(connection, stamp, table, ChangeKind::Create, keys)?;
+    let recorded = entries.record_keys(connection, ChangeKind::Create, keys)?;
     Ok(Touched { rows, recorded })
 }

@@ -10,12 +10,14 @@
 //! and the task's row, once per task. The write lock is held before the time is read, so dates do not run backwards
 //! within one row as long as the system's clock does not, and what was selected is what is changed.
 
+mod capture;
 mod check;
 mod delete;
 mod driver;
 mod engine;
 mod guard;
 mod insert;
+mod nested;
 mod rowid;
 mod run;
 mod statement;

@@ -5,6 +5,7 @@ use diesel::sqlite::Sqlite;
 use koherent_core::ChangeKind;
 use uuid::Uuid;
 
+use super::nested::{self, OwnRows};
 use super::rowid::keeping_rowid;
 use super::statement::{Look, PartialRow, Returning, execute, for_each_row};
 use super::transaction::{in_one_transaction, in_transaction, turn_of};
@@ -117,36 +118,48 @@ fn record(
     let transaction = recorder.transaction();
     let touched = in_one_transaction(connection, nested, |connection| {
         // Where the transaction is somebody else's, this takes the write lock, so that the time is read under it.
-        guard::arm(connection, job, transaction)?;
-        let stamp = Stamp::at(recorder, transaction);
+        let waits = guard::arm(connection, job, transaction)?;
+        let mut entries = Entries {
+            table,
+            stamp: Stamp::at(recorder, transaction),
+            waiting: waits.then(OwnRows::default),
+        };
         let mut returning = Returning {
             columns: job.returned.as_ref().map(|returned| &returned.columns),
             look: &mut |row| look(row),
         };
         let returning = &mut returning;
-        let touched = match &job.change {
+        let mut touched = match &job.change {
             Change::Insert { parts, .. } => {
                 let rows = parts.iter().map(|row| insert_into(table, row));
-                insert::run(connection, &stamp, job, rows, returning)?
+                insert::run(connection, &mut entries, job, rows, returning)?
             }
             Change::Statement {
                 statement,
                 upsert: false,
             } => {
                 let statement = std::iter::once(statement.clone());
-                insert::run(connection, &stamp, job, statement, returning)?
+                insert::run(connection, &mut entries, job, statement, returning)?
             }
             Change::Statement { statement, .. } => {
-                upsert::run(connection, &stamp, job, statement, returning)?
+                upsert::run(connection, &mut entries, job, statement, returning)?
             }
             Change::Update { changes, filter } => {
-                update::run(connection, &stamp, job, changes, filter, returning)?
+                update::run(connection, &mut entries, job, changes, filter, returning)?
             }
             Change::Delete { filter } => keeping_rowid(connection, |connection| {
-                delete::run(connection, &stamp, table, filter, returning)
+                delete::run(connection, &entries.stamp, table, filter, returning)
             })?,
         };
-        guard::disarm(connection)?;
+        let are_listed = guard::disarm(connection)?;
+        let Entries { stamp, waiting, .. } = entries;
+        if waiting.is_some() || are_listed {
+            touched.recorded += keeping_rowid(connection, |connection| {
+                let own = waiting.unwrap_or_default();
+                Ok(own.record(connection, &stamp, table)?
+                    + nested::record(connection, &stamp, table)?)
+            })?;
+        }
         if touched.recorded > 0 {
             keeping_rowid(connection, |connection| task::ensure(connection, recorder))?;
         }
@@ -180,26 +193,40 @@ impl Stamp {
     }
 }
 
-/// Writes one entry for each of the rows with these keys.
-pub(super) fn record_keys(
-    connection: &mut SqliteConnection,
-    stamp: &Stamp,
+/// The entries of one audited statement.
+pub(super) struct Entries {
     table: &'static TrackedTable,
-    kind: ChangeKind,
-    keys: Vec<Key>,
-) -> Result<usize, Error> {
-    let changed = keys.len();
-    if keys.is_empty() {
-        return Ok(0);
-    }
-    let recorded = keeping_rowid(connection, |connection| {
-        let mut recorded = 0;
-        for sql in stamp.for_keys(table, kind, keys, MAX_BINDS) {
-            recorded += execute(connection, &sql).map_err(|source| not_written(table, source))?;
+    pub(super) stamp: Stamp,
+    /// Where triggers of the application may change the rows once more: those whose entries wait for that.
+    waiting: Option<OwnRows>,
+}
+
+impl Entries {
+    /// Writes one entry for each of the rows with these keys, or says that they wait for theirs: then none is written yet.
+    pub(super) fn record_keys(
+        &mut self,
+        connection: &mut SqliteConnection,
+        kind: ChangeKind,
+        keys: Vec<Key>,
+    ) -> Result<usize, Error> {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.add(kind, keys);
+            return Ok(0);
         }
-        Ok(recorded)
-    })?;
-    complete(table, changed, recorded)
+        let changed = keys.len();
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let recorded = keeping_rowid(connection, |connection| {
+            let mut recorded = 0;
+            for sql in self.stamp.for_keys(self.table, kind, keys, MAX_BINDS) {
+                recorded +=
+                    execute(connection, &sql).map_err(|source| not_written(self.table, source))?;
+            }
+            Ok(recorded)
+        })?;
+        complete(self.table, changed, recorded)
+    }
 }
 
 /// Writes one entry for each of these rows, which are gone.

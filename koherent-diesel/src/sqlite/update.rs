@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::SqliteConnection;
 use koherent_core::ChangeKind;
 
-use super::run::{Key, MAX_BINDS, Stamp, Touched, record_keys, record_values};
+use super::run::{Entries, Key, MAX_BINDS, Touched, record_values};
 use super::statement::{Returning, Row, for_each_row, values};
 use super::value::Value;
 use super::work::{Job, Sql};
@@ -26,7 +26,7 @@ pub(super) struct Was {
 
 pub(super) fn run(
     connection: &mut SqliteConnection,
-    stamp: &Stamp,
+    entries: &mut Entries,
     job: &Job,
     changes: &Sql,
     filter: &Sql,
@@ -60,8 +60,8 @@ pub(super) fn run(
     let mut unknown = std::mem::take(&mut after.unknown);
     if moves {
         let gone = vanished(connection, table, before)?;
-        recorded += record_values(connection, stamp, table, gone)?;
-        recorded += record_keys(connection, stamp, table, ChangeKind::Create, unknown)?;
+        recorded += record_values(connection, &entries.stamp, table, gone)?;
+        recorded += entries.record_keys(connection, ChangeKind::Create, unknown)?;
         unknown = Vec::new();
     } else if !unknown.is_empty() && !before.is_empty() {
         // Some keys went and others came, though the update does not name them: a trigger does that.
@@ -78,7 +78,7 @@ pub(super) fn run(
         after.unchanged,
         &prints,
     )?);
-    recorded += record_keys(connection, stamp, table, ChangeKind::Update, changed)?;
+    recorded += entries.record_keys(connection, ChangeKind::Update, changed)?;
     Ok(Touched { rows, recorded })
 }
 

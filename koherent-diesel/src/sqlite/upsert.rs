@@ -4,7 +4,7 @@ use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection as _;
 use koherent_core::ChangeKind;
 
-use super::run::{Key, MAX_BINDS, Stamp, Touched, record_keys};
+use super::run::{Entries, Key, MAX_BINDS, Touched};
 use super::statement::{Returning, for_each_row, values};
 use super::update::{
     After, changed_by_triggers, push_key_and_columns, rows_before, select_key_and_columns,
@@ -19,7 +19,7 @@ use crate::table::TrackedTable;
 
 pub(super) fn run(
     connection: &mut SqliteConnection,
-    stamp: &Stamp,
+    entries: &mut Entries,
     job: &Job,
     statement: &Sql,
     returning: &mut Returning<'_>,
@@ -54,8 +54,8 @@ pub(super) fn run(
         after.unchanged,
         &prints,
     )?);
-    let created = record_keys(connection, stamp, table, ChangeKind::Create, after.unknown)?;
-    let updated = record_keys(connection, stamp, table, ChangeKind::Update, changed)?;
+    let created = entries.record_keys(connection, ChangeKind::Create, after.unknown)?;
+    let updated = entries.record_keys(connection, ChangeKind::Update, changed)?;
     Ok(Touched {
         rows,
         recorded: created + updated,
