@@ -336,7 +336,10 @@ fn push_capture(sql: &mut Ddl, table: &TrackedTable, event: Event) {
                         .push(" AS BINARY)");
                 }
             };
-            sql.push("            IF NOT (");
+            // `UPDATE IGNORE` runs triggers for rows that it leaves alone, too.
+            sql.push("            IF NOT ");
+            push_is_done(sql, table);
+            sql.push(" THEN SET koherent_is_paused = TRUE;\n            ELSEIF NOT (");
             same(sql, &mut table.key.iter().copied());
             sql.push(") THEN\n");
             push_entry(sql, table, "-", "OLD");
@@ -348,6 +351,24 @@ fn push_capture(sql: &mut Ddl, table: &TrackedTable, event: Event) {
             sql.push("            END IF;\n");
         }
     }
+}
+
+/// There is a row with the new values.
+fn push_is_done(sql: &mut Ddl, table: &TrackedTable) {
+    sql.push("EXISTS (SELECT 1 FROM ").table(table.name);
+    sql.push(" AS x WHERE ");
+    for (at, key) in table.key.iter().enumerate() {
+        sql.push(if at > 0 { " AND x." } else { "x." })
+            .identifier(key);
+        sql.push(" = NEW.").identifier(key);
+    }
+    for column in &table.columns {
+        sql.push(" AND CAST(x.").identifier(column.name);
+        sql.push(" AS BINARY) <=> CAST(NEW.")
+            .identifier(column.name)
+            .push(" AS BINARY)");
+    }
+    sql.push(")");
 }
 
 /// Writes an entry with the values of `row`. The statement's time is that of its begin, before it waited for locks, so the

@@ -9,7 +9,7 @@ use crate::change::{Audit, Change, may_change_key};
 use crate::guard::Event;
 use crate::prepared::{Kind as Kept, is_kept};
 use crate::record::Recorder;
-use crate::schema::ATTRIBUTION_COLUMNS;
+use crate::schema::{ATTRIBUTION_COLUMNS, TASK_COLUMNS};
 use crate::sql::Write as _;
 use crate::stamp::{said, stamped, task_row};
 use crate::table::TrackedTable;
@@ -78,6 +78,12 @@ struct Composer<'a> {
 }
 
 impl Composer<'_> {
+    /// The task's row, where it may have to be written: also by the guard, where a trigger changes more than the statement does.
+    fn task_row(&self) -> Option<[Option<String>; TASK_COLUMNS.len() - 1]> {
+        let task = self.recorder.unknown_task()?;
+        Some(task_row(task, self.recorder.attribution.organization()))
+    }
+
     fn insert(&self, rows: Part) -> Sql {
         let mut sql = Sql::new();
         self.begin_new(&mut sql, "");
@@ -303,10 +309,9 @@ impl Composer<'_> {
         sql.push("clock_timestamp(), ")
             .bind_all([user, client, organization])
             .push(", ");
-        match self.recorder.unknown_task() {
+        match self.task_row() {
             // Called once, by the first row that needs it: a sub-select of its own.
-            Some(task) => {
-                let row = task_row(task, self.recorder.attribution.organization());
+            Some(row) => {
                 sql.push("(SELECT koherent_admit_task(").bind_all(row);
                 sql.push("))");
             }
@@ -354,7 +359,7 @@ impl Composer<'_> {
                 .push(", true) IS NOT NULL AND ");
         }
         sql.push("set_config('koherent.statement', statement_timestamp()::text || ' ' || ")
-            .bind(Some(said(&self.stamped, None)))
+            .bind(Some(said(&self.stamped, self.task_row().as_ref())))
             .push(", true) IS NOT NULL");
     }
 }

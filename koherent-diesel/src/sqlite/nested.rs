@@ -66,8 +66,12 @@ fn own_entries(stamp: &Stamp, table: &'static TrackedTable, kind: &str, keys: Ve
         .push(" ELSE '~' END, max(");
     sql.append(&stamp.date)
         .push(", coalesce(h.history_date, '')), ");
-    sql.bind_all(stamp.values.iter().cloned()).push(" FROM ");
-    sql.table(table.name).push(" AS x LEFT JOIN ");
+    sql.bind_all(stamp.values.iter().cloned())
+        .push(" FROM (SELECT * FROM ")
+        .table(table.name)
+        .push(" WHERE ");
+    push_key_filter(&mut sql, table, keys);
+    sql.push(") AS x LEFT JOIN ");
     sql.table(table.history)
         .push(" AS h ON h.history_id = (SELECT max(history_id) FROM ")
         .table(table.history);
@@ -78,8 +82,7 @@ fn own_entries(stamp: &Stamp, table: &'static TrackedTable, kind: &str, keys: Ve
             .identifier(there);
         sql.push(" COLLATE BINARY IS x.").identifier(key);
     }
-    sql.push(") WHERE ");
-    push_key_filter(&mut sql, table, keys);
+    sql.push(")");
     sql
 }
 

@@ -40,6 +40,26 @@ pub const CASCADES_RUN_TRIGGERS: bool = false;
 /// Says that there is a pause, which nobody has recorded.
 pub const FORGE_PAUSE: &str = "SET @koherent_operation = '0199a1b2-0000-7000-8000-000000000000'";
 
+pub const APP_TRIGGERS: TriggersOf = TriggersOf {
+    own_table: false,
+    per_statement: false,
+    recorded_under_refuse: false,
+    upsert: |table, id, name| {
+        format!(
+            "INSERT INTO {table} (id, name, n) VALUES ({id}, '{name}', 0) ON DUPLICATE KEY UPDATE name = '{name}'"
+        )
+    },
+};
+
+/// A trigger.
+pub fn app_trigger(trigger: &AppTrigger) -> String {
+    let when = if trigger.before { "BEFORE" } else { "AFTER" };
+    format!(
+        "CREATE TRIGGER {} {when} {} ON {} FOR EACH ROW {}",
+        trigger.name, trigger.event, trigger.table, trigger.body
+    )
+}
+
 /// Raw statements that the others have not, or have otherwise.
 pub const RAW: &[Raw] = &[
     Raw {
@@ -202,6 +222,13 @@ impl Database {
 
 /// `INSERT … ON DUPLICATE KEY UPDATE …`.
 macro_rules! upsert {
+    (of $table:ident, $row:expr, $changes:expr) => {
+        diesel::insert_into($table::table)
+            .values($row)
+            .on_conflict(diesel::dsl::DuplicatedKeys)
+            .do_update()
+            .set($changes)
+    };
     ($row:expr, $changes:expr) => {
         diesel::insert_into(samples::table)
             .values($row)

@@ -42,6 +42,44 @@ pub const CASCADES_RUN_TRIGGERS: bool = true;
 pub const FORGE_PAUSE: &str =
     "SELECT set_config('koherent.operation', '0199a1b2-0000-7000-8000-000000000000', true)";
 
+pub const APP_TRIGGERS: TriggersOf = TriggersOf {
+    own_table: true,
+    per_statement: true,
+    recorded_under_refuse: true,
+    upsert: |table, id, name| {
+        format!(
+            "INSERT INTO {table} (id, name, n) VALUES ({id}, '{name}', 0) ON CONFLICT (id) DO UPDATE SET name = '{name}'"
+        )
+    },
+};
+
+/// A trigger and its function.
+pub fn app_trigger(trigger: &AppTrigger) -> String {
+    let AppTrigger {
+        name,
+        table,
+        before,
+        event,
+        per_statement,
+        body,
+    } = trigger;
+    let when = if *before { "BEFORE" } else { "AFTER" };
+    let of = match (*event, *per_statement) {
+        ("UPDATE", _) => "UPDATE OF name",
+        (event, _) => event,
+    };
+    let each = if *per_statement { "STATEMENT" } else { "ROW" };
+    let result = match (*before && !*per_statement, *event) {
+        (false, _) => "NULL",
+        (true, "DELETE") => "OLD",
+        (true, _) => "NEW",
+    };
+    format!(
+        "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN {result}; END $$; \
+         CREATE TRIGGER {name} {when} {of} ON {table} FOR EACH {each} EXECUTE FUNCTION {name}()"
+    )
+}
+
 /// Raw statements that the others have not, or have otherwise.
 pub const RAW: &[Raw] = &[
     Raw {
@@ -260,6 +298,13 @@ pub async fn live(
 
 /// `INSERT … ON CONFLICT (id) DO UPDATE SET …`.
 macro_rules! upsert {
+    (of $table:ident, $row:expr, $changes:expr) => {
+        diesel::insert_into($table::table)
+            .values($row)
+            .on_conflict($table::id)
+            .do_update()
+            .set($changes)
+    };
     ($row:expr, $changes:expr) => {
         diesel::insert_into(samples::table)
             .values($row)

@@ -44,6 +44,30 @@ pub const CASCADES_RUN_TRIGGERS: bool = true;
 pub const FORGE_PAUSE: &str =
     "UPDATE koherent_session SET operation = '0199a1b2-0000-7000-8000-000000000000'";
 
+pub const APP_TRIGGERS: TriggersOf = TriggersOf {
+    own_table: true,
+    per_statement: false,
+    recorded_under_refuse: true,
+    upsert: |table, id, name| {
+        format!(
+            "INSERT INTO {table} (id, name, n) VALUES ({id}, '{name}', 0) ON CONFLICT (id) DO UPDATE SET name = '{name}'"
+        )
+    },
+};
+
+/// A trigger.
+pub fn app_trigger(trigger: &AppTrigger) -> String {
+    let when = if trigger.before { "BEFORE" } else { "AFTER" };
+    let of = match trigger.event {
+        "UPDATE" => "UPDATE OF name",
+        event => event,
+    };
+    format!(
+        "CREATE TRIGGER {} {when} {of} ON {} BEGIN {}; END",
+        trigger.name, trigger.table, trigger.body
+    )
+}
+
 /// Raw statements that the others have not, or have otherwise.
 pub const RAW: &[Raw] = &[
     Raw {
@@ -237,6 +261,13 @@ pub async fn live(
 
 /// `INSERT … ON CONFLICT (id) DO UPDATE SET …`.
 macro_rules! upsert {
+    (of $table:ident, $row:expr, $changes:expr) => {
+        diesel::insert_into($table::table)
+            .values($row)
+            .on_conflict($table::id)
+            .do_update()
+            .set($changes)
+    };
     ($row:expr, $changes:expr) => {
         diesel::insert_into(samples::table)
             .values($row)

@@ -19,6 +19,7 @@ mod sequences;
 mod shapes;
 mod tasks;
 mod transactions;
+mod triggers;
 
 async fn history_of(conn: &mut AuditedConnection<Conn>, id: i64) -> Vec<HistoryEntry> {
     entries_of(samples::table, id).load(conn).await.unwrap()
