@@ -13,11 +13,11 @@ use koherent_diesel::{Audited as _, AuditedConnection, Error, Guard, Policy};
 use super::engine::{APP_TRIGGERS, Backend, Conn, Database, MOVES_KEYS, app_trigger, upsert};
 use crate::tables::*;
 
-/// How many histories are tried: more in the long run.
+/// How many histories are tried with each policy: more in the long run.
 fn histories() -> u64 {
     match std::env::var("KOHERENT_EFFORT").as_deref() {
-        Ok("full") => 2_000,
-        _ => 100,
+        Ok("full") => 1_000,
+        _ => 50,
     }
 }
 
