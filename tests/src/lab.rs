@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use koherent_core::mint::{TokenBuilder, TokenIssuer};
 use koherent_core::testing::test_issuer;
 use koherent_tower::config::Config;
+use lab::server::Settings;
 use lab::trust::Trust;
 use lab::{database, server};
 use serde_json::{Value, json};
@@ -61,12 +62,7 @@ impl Lab {
     ///
     /// Where it cannot start.
     pub async fn start() -> Self {
-        Self::start_with(&format!(
-            "[auth]\naudience = \"lab\"\n[[auth.issuers]]\niss = \"{LOGIN}\"\njwks = \"auth-jwks.json\"\n\
-             algorithms = [\"EdDSA\"]\n[provenance]\naudience = \"lab\"\n[[provenance.issuers]]\niss = \"{TASKS}\"\n\
-             jwks = \"rekuest-jwks.json\"\n"
-        ))
-        .await
+        Self::start_with(&own_config()).await
     }
 
     /// Starts a lab with that `lab.toml`. Beside it lie the keys of the test issuers, `auth-jwks.json` and
@@ -76,6 +72,19 @@ impl Lab {
     ///
     /// Where it cannot start.
     pub async fn start_with(toml: &str) -> Self {
+        Self::start_as(toml, Settings::default()).await
+    }
+
+    /// Starts a lab with the test issuers and these settings.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot start.
+    pub async fn start_set(settings: Settings) -> Self {
+        Self::start_as(&own_config(), settings).await
+    }
+
+    async fn start_as(toml: &str, settings: Settings) -> Self {
         let directory = tempfile::tempdir().expect("a temporary folder");
         let config = write_config(&directory, toml);
         let trust = Trust::configured(&Config::read(&config).expect("a configuration"));
@@ -83,9 +92,10 @@ impl Lab {
         let pool = database::open(&database).await.expect("a database");
         let listener = server::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let app = server::app(trust.expect("issuers that can be trusted"), pool);
+        let trust = trust.expect("issuers that can be trusted");
+        let app = server::app_with(trust, pool, settings.clone());
         let app = app.expect("an app");
-        tokio::spawn(server::serve(listener, app));
+        tokio::spawn(server::serve_with(listener, app, settings));
         Self {
             address,
             directory,
@@ -103,6 +113,12 @@ impl Lab {
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         self.directory.path()
+    }
+
+    /// The address.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The URL of a path.
@@ -187,6 +203,15 @@ impl Lab {
             .expect("a list")
             .clone()
     }
+}
+
+/// A `lab.toml` that names the test issuers.
+fn own_config() -> String {
+    format!(
+        "[auth]\naudience = \"lab\"\n[[auth.issuers]]\niss = \"{LOGIN}\"\njwks = \"auth-jwks.json\"\n\
+         algorithms = [\"EdDSA\"]\n[provenance]\naudience = \"lab\"\n[[provenance.issuers]]\niss = \"{TASKS}\"\n\
+         jwks = \"rekuest-jwks.json\"\n"
+    )
 }
 
 /// The lab is on this machine: no proxy knows it.

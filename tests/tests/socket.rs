@@ -641,3 +641,120 @@ async fn messages_beyond_the_limit_end_the_socket() {
     }
     lab.data(None, "{ samples { id } }").await;
 }
+
+/// An operation must not run without its variables because they are text.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_whose_variables_are_no_object_does_not_run() {
+    let lab = Lab::start().await;
+    let mut socket = Socket::signed_in(&lab).await;
+    let query = "mutation m($name: String = \"by default\") { createSample(name: $name) { id } }";
+    let extensions = json!({"rekuestTask": task_token("task-a")});
+    let cases = [
+        ("variables", json!("{\"name\": \"x\"}")),
+        ("variables", json!(["x"])),
+        ("variables", json!(7)),
+        ("operationName", json!(7)),
+        ("operationName", json!(["m"])),
+        ("extensions", json!("x")),
+    ];
+    for (member, value) in cases {
+        let mut payload = json!({"query": query, "extensions": extensions});
+        payload[member] = value;
+        socket
+            .say(json!({"id": "1", "type": "subscribe", "payload": payload}))
+            .await;
+        let message = socket.message().await;
+        assert_eq!(message["type"], "error", "{payload}");
+        let error = &message["payload"][0]["extensions"];
+        assert_eq!(
+            *error,
+            json!({"code": "BAD_REQUEST", "reason": "REQUEST_INVALID"})
+        );
+    }
+    let answer = socket.ask("{ samples { id } }").await;
+    assert_eq!(answer["data"]["samples"], json!([]), "nothing was created");
+    let answer = socket.ask_with(query, extensions).await;
+    assert!(answer["data"]["createSample"]["id"].is_string(), "{answer}");
+}
+
+/// The token of a task is at fault, and not the login, which clients would renew.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_a_socket_say_which_token_is_to_be_renewed() {
+    let lab = Lab::start().await;
+    let mut socket = Socket::signed_in(&lab).await;
+    let create = "mutation { createSample(name: \"x\") { id } }";
+    let expired = altered_task_token("task-a", |token| token.claim("exp", 1_700_000_001));
+    for (token, reason) in [
+        (json!(null), "TASK_TOKEN_MISSING"),
+        (json!(7), "MALFORMED"),
+        (json!("x.y.z"), "MALFORMED"),
+        (json!(expired), "EXPIRED"),
+    ] {
+        let answer = socket
+            .ask_with(create, json!({ "rekuestTask": token }))
+            .await;
+        let error = &answer["errors"][0]["extensions"];
+        assert_eq!(
+            *error,
+            json!({"code": "TASK_UNAUTHENTICATED", "reason": reason})
+        );
+    }
+    let answer = socket.ask("{ nothing }").await;
+    let error = &answer["errors"][0]["extensions"];
+    assert_eq!(
+        *error,
+        json!({"code": "BAD_REQUEST", "reason": "GRAPHQL_VALIDATION_FAILED"})
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_are_closed_with_1001_when_the_service_ends() {
+    let settings = lab::server::Settings::default();
+    let lab = Lab::start_set(settings.clone()).await;
+    let mut watching = Socket::signed_in(&lab).await;
+    let watch = "subscription { provenance(table: \"samples\") { id } }";
+    watching
+        .say(json!({"id": "1", "type": "subscribe", "payload": {"query": watch}}))
+        .await;
+    let mut waiting = Socket::connect(&lab).await;
+    let mut asking = Socket::signed_in(&lab).await;
+    assert!(asking.ask("{ samples { id } }").await["errors"].is_null());
+    settings.shutdown.begin();
+    for socket in [&mut watching, &mut waiting, &mut asking] {
+        let said = socket.hear().await;
+        assert!(matches!(said, Said::Closed(1001)), "{said:?}");
+    }
+}
+
+/// Clients of the old protocol read in the reason what is spoken; some look for the header by its exact name.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_names_its_protocol_as_clients_look_for_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let lab = Lab::start().await;
+    for (protocol, expected) in [
+        ("graphql-ws", "this service speaks graphql-transport-ws"),
+        (
+            "graphql-transport-ws",
+            "\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(lab.address()).await.unwrap();
+        let request = format!(
+            "GET /graphql HTTP/1.1\r\nHost: lab\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Protocol: {protocol}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        let listening = async {
+            while !heard.contains(expected) {
+                let mut bytes = [0; 1024];
+                let read = stream.read(&mut bytes).await.unwrap();
+                assert!(read > 0, "{heard:?} lacks {expected}");
+                heard.push_str(&String::from_utf8_lossy(&bytes[..read]));
+            }
+        };
+        let heard_in_time = tokio::time::timeout(Duration::from_secs(30), listening).await;
+        heard_in_time.expect("it is said within 30 s");
+    }
+}
