@@ -99,7 +99,7 @@ impl Record {
     }
 }
 
-fn failed(failure: Failure) -> Failure {
+fn failed(failure: &Failure) -> Failure {
     let hint = match failure.lacks_right {
         true => ": connect as the owner of the schema, or grant CREATE on it",
         false => "",
@@ -148,10 +148,11 @@ where
         Ok(done)
     });
     done.map_err(|error| {
-        failed(match error.downcast::<DieselError>() {
+        let failure = match error.downcast::<DieselError>() {
             Ok(error) => (*error).into(),
             Err(error) => Failure::new(error.to_string()),
-        })
+        };
+        failed(&failure)
     })
 }
 

@@ -113,6 +113,20 @@ macro_rules! audited {
 /// # let _ = (samples::storage_code, samples_history::history_user);
 /// # }
 /// ```
+///
+/// In a schema of their own:
+///
+/// ```
+/// koherent_diesel::audited_table! {
+///     lab.samples => lab.samples_history (id) { id -> BigInt, name -> Text, }
+/// }
+/// # fn main() {
+/// use diesel::sqlite::Sqlite;
+/// use koherent_diesel::Audited;
+/// let ddl = samples::table::history_ddl::<Sqlite>();
+/// assert!(ddl.contains("CREATE TABLE `lab`.`samples_history`"));
+/// # }
+/// ```
 #[macro_export]
 macro_rules! audited_table {
     (use $($import:tt)::+; $($rest:tt)+) => {

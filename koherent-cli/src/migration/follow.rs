@@ -1,6 +1,6 @@
 //! Following a change of a table that is under audit: its history gets the columns that the table has, and loses nothing.
 
-use koherent_diesel::{Guard, Policy};
+use koherent_diesel::{Difference, Guard, Policy};
 
 use super::alter::{Alteration, Retyped};
 use super::begin::{anew, check_names, note_secrets};
@@ -35,6 +35,10 @@ pub(super) fn follow(
         return another_key(database, arguments, before, live, migration);
     }
     let mut after = renamed(before, live);
+    if after.history_schema.is_none() {
+        // A history goes without a schema where its table does.
+        after.history_schema = home(database, before, &after)?;
+    }
     exclude(arguments, before, live, &mut after, &mut migration.notes)?;
     after.policy = arguments.policy.map_or(before.policy, Into::into);
     after.key.clone_from(&live.key);
@@ -60,7 +64,9 @@ pub(super) fn follow(
     };
     let added = alteration.write(&history, nullable);
     let is_needed = after != *before || !alteration.up.is_empty() || alteration.rebuilds;
-    if !is_needed && arguments.tables.is_empty() {
+    // A table that was made anew has lost its triggers.
+    let missing = missing_parts(database, before, live)?;
+    if !is_needed && missing.is_empty() && arguments.tables.is_empty() {
         return Ok(());
     }
     for name in &added {
@@ -69,7 +75,7 @@ pub(super) fn follow(
     note_secrets(live, added.iter(), &mut migration.notes);
     if !is_needed {
         migration.notes.push(format!(
-            "note: the history of {} fits it; the guard is created anew",
+            "note: the history of {} fits it; its guard is created anew",
             live.full_name()
         ));
     }
@@ -78,6 +84,11 @@ pub(super) fn follow(
         before,
         after: &after,
         live,
+        renews_history: engine
+            .append_only_parts(before.tracked(live))
+            .iter()
+            .any(|part| missing.contains(part)),
+        home: home(database, before, &after)?,
         up: alteration.up.clone(),
         down: alteration.down.iter().rev().cloned().collect(),
     };
@@ -90,6 +101,39 @@ pub(super) fn follow(
     migration.notes.push(declaration(&after));
     migration.tables.push(live.name.clone());
     Ok(())
+}
+
+/// The parts of the guard that are missing, and of what keeps the history from being changed.
+fn missing_parts(database: &mut Database, before: &Audited, live: &Table) -> Result<Vec<String>> {
+    if before.full_name() != live.full_name() {
+        return Ok(Vec::new());
+    }
+    let differences = database.check(vec![before.tracked(live)])?;
+    let parts = differences
+        .into_iter()
+        .filter_map(|difference| match difference {
+            Difference::Unguarded { part, .. } => Some(part),
+            _ => None,
+        });
+    Ok(parts.collect())
+}
+
+/// The schema of tables without one, where a table changes its schema (PostgreSQL).
+fn home(database: &mut Database, before: &Audited, after: &Audited) -> Result<Option<String>> {
+    if database.engine() != Engine::Postgres || before.schema == after.schema {
+        return Ok(None);
+    }
+    let history = database
+        .engine()
+        .literal(&before.quoted_history(Engine::Postgres));
+    let schemas = match &before.history_schema {
+        None => database.rows(
+            &["nspname".to_owned()],
+            &format!("FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace WHERE pg_class.oid = to_regclass({history})"),
+        )?,
+        Some(_) => database.rows(&["current_schema()".to_owned()], "")?,
+    };
+    Ok(schemas.into_iter().flatten().flatten().next())
 }
 
 /// The table by its present name.
@@ -261,6 +305,10 @@ struct Step<'s> {
     before: &'s Audited,
     after: &'s Audited,
     live: &'s Table,
+    /// Whether what keeps the history from being changed is missing.
+    renews_history: bool,
+    /// The schema that goes without saying, where a table has left it or come to it.
+    home: Option<String>,
     up: String,
     down: String,
 }
@@ -306,6 +354,9 @@ impl Step<'_> {
             if engine == Engine::Postgres {
                 triggers = triggers_only(&engine.unguard_ddl(is));
             }
+        }
+        let renews = self.is_renamed() || self.renews_history;
+        if renews {
             triggers.push_str(&engine.drop_append_only_ddl(was));
         }
         if engine == Engine::Mysql {
@@ -315,8 +366,10 @@ impl Step<'_> {
             sql.push_str(&triggers);
             sql.push_str(&self.up);
         }
-        if self.is_renamed() {
+        if renews {
             sql.push_str(&engine.append_only_ddl(is));
+        }
+        if self.is_renamed() {
             sql.push_str(&format!(
                 "DELETE FROM koherent_table WHERE {};\n",
                 self.before.registration(engine)
@@ -326,6 +379,30 @@ impl Step<'_> {
         sql.push_str(&push_since(engine, self.after, added));
         sql.push_str(&self.after.push_former(engine));
         Ok(sql)
+    }
+
+    /// Gives a table the name of another.
+    fn rename(&self, from: &Audited, to: &Audited) -> String {
+        let engine = self.engine;
+        let mut sql = String::new();
+        let mut here = from.quoted(engine);
+        if from.table != to.table {
+            // A table is renamed within its schema.
+            let name = match engine {
+                Engine::Postgres | Engine::Sqlite => engine.quote(&to.table),
+                Engine::Mysql => to.quoted(engine),
+            };
+            sql.push_str(&format!("ALTER TABLE {here} RENAME TO {name};\n"));
+            here = engine.quote_table(from.schema.as_deref(), &to.table);
+        }
+        if engine == Engine::Postgres
+            && from.schema != to.schema
+            && let Some(schema) = to.schema.as_ref().or(self.home.as_ref())
+        {
+            let schema = engine.quote(schema);
+            sql.push_str(&format!("ALTER TABLE {here} SET SCHEMA {schema};\n"));
+        }
+        sql
     }
 
     fn down(&self) -> Result<String> {
@@ -355,17 +432,6 @@ impl Step<'_> {
             );
             earlier = Guard::refuse().excluding(self.before.excluded.iter().map(String::as_str));
         }
-        let rename = |from: &Audited, to: &Audited| {
-            format!(
-                "ALTER TABLE {} RENAME TO {};\n",
-                from.quoted(engine),
-                match engine {
-                    // A table is renamed within its schema.
-                    Engine::Postgres | Engine::Sqlite => engine.quote(&to.table),
-                    Engine::Mysql => to.quoted(engine),
-                }
-            )
-        };
         if self.is_renamed() {
             sql.push_str(&format!(
                 "DELETE FROM koherent_table WHERE {};\n",
@@ -374,12 +440,12 @@ impl Step<'_> {
             sql.push_str(
                 "-- A guard is made under the name of its table; the table gets its name back when the migration that renamed it is undone.\n",
             );
-            sql.push_str(&rename(self.after, self.before));
+            sql.push_str(&self.rename(self.after, self.before));
             sql.push_str(&engine.append_only_ddl(was));
         }
         sql.push_str(&engine.guard_ddl(was, &earlier));
         if self.is_renamed() {
-            sql.push_str(&rename(self.before, self.after));
+            sql.push_str(&self.rename(self.before, self.after));
         }
         sql.push_str(&push_since(engine, self.before, &[]));
         let mut before = self.before.clone();

@@ -382,3 +382,58 @@ fn a_key_of_another_type_is_followed() {
         database.check();
     }
 }
+
+#[test]
+fn a_table_that_moves_to_another_schema_takes_its_history_with_it() {
+    let database = with_tables(Engine::Postgres, "capture");
+    database.sql("CREATE SCHEMA lab; ALTER TABLE items SET SCHEMA lab; ALTER TABLE lab.items RENAME TO things");
+    let said = database.koherent(&["migration", "generate"]);
+    let advice = "`koherent migration generate --rename-table items=lab.things`";
+    assert!(said.code == 1 && said.err.contains(advice), "{said:?}");
+    let (folder, _) = database.generate(&["--rename-table", "items=lab.things"]);
+    for _ in 0..2 {
+        database.up(&folder);
+        database.check();
+        database.sql("UPDATE lab.things SET name = name || '!'");
+        database.koherent(&["reconcile"]).ok();
+        database.down(&folder);
+        database
+            .sql("ALTER TABLE lab.things RENAME TO items; ALTER TABLE lab.items SET SCHEMA public");
+        database.check();
+        database.sql("UPDATE items SET name = name || '?'");
+        database.koherent(&["reconcile"]).ok();
+        database.sql("ALTER TABLE items SET SCHEMA lab; ALTER TABLE lab.items RENAME TO things");
+    }
+    assert_eq!(
+        database
+            .texts("SELECT name AS t FROM items_history WHERE id = 1 ORDER BY history_id")
+            .len(),
+        5
+    );
+}
+
+/// SQLite changes a table by making it anew, and its triggers go with the old one.
+#[test]
+fn a_table_that_is_made_anew_gets_its_guard_again() {
+    for engine in ENGINES {
+        let database = with_tables(engine, "capture");
+        let drop = engine.pick(
+            "CREATE TABLE items_new (id INT NOT NULL PRIMARY KEY, name TEXT); INSERT INTO items_new SELECT * FROM items; DROP TABLE items;
+             ALTER TABLE items_new RENAME TO items; DROP TRIGGER koherent_append_only_items_history_delete",
+            "DROP TRIGGER koherent_guard_insert ON items; DROP TRIGGER koherent_append_only ON items_history",
+            "DROP TRIGGER koherent_guard_items_insert; DROP TRIGGER koherent_append_only_items_history_delete",
+        );
+        database.sql(drop);
+        assert_eq!(database.koherent(&["check"]).code, 1);
+        let (folder, said) = database.generate(&[]);
+        assert!(
+            said.contains("note: the history of items fits it; its guard is created anew"),
+            "{said}"
+        );
+        database.up(&folder);
+        database.check();
+        database.sql("UPDATE items SET name = 'two'");
+        database.koherent(&["reconcile"]).ok();
+        assert!(database.try_sql("DELETE FROM items_history").is_err());
+    }
+}
