@@ -148,6 +148,7 @@ pub(crate) const POSTGRES: &[&str] = texts!(
     "2026-11-20-000000_koherent_task",
     "2026-11-20-000001_koherent_guard",
     "2026-11-20-000002_koherent_reading",
+    "2026-11-30-000003_koherent_capture",
     "2026-11-30-000004_koherent_retire",
 );
 
@@ -158,6 +159,7 @@ pub(crate) const SQLITE: &[&str] = texts!(
     "2026-11-20-000000_koherent_task",
     "2026-11-20-000001_koherent_guard",
     "2026-11-20-000002_koherent_reading",
+    "2026-11-30-000003_koherent_capture",
     "2026-11-30-000004_koherent_retire",
 );
 
