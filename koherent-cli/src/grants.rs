@@ -82,12 +82,15 @@ fn sql(database: &mut Database, tables: &[Audited], arguments: &Arguments) -> Re
             ));
         }
     }
-    for table in own.into_iter().chain(["koherent_task"]) {
+    for table in own
+        .into_iter()
+        .chain(["koherent_task", "koherent_transaction"])
+    {
         push(format!("ALTER TABLE {home}.{table} OWNER TO {owner};"));
         push(format!(
             "REVOKE ALL ON {home}.{table} FROM {writer}, PUBLIC;"
         ));
-        let rights = if table == "koherent_task" {
+        let rights = if matches!(table, "koherent_task" | "koherent_transaction") {
             "SELECT, INSERT"
         } else {
             "SELECT"

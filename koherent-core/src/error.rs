@@ -34,6 +34,8 @@ pub enum ErrorCode {
     Unavailable,
     /// Whether the change happened is not known: ask before it is sent again.
     OutcomeUnknown,
+    /// The change was made before: it need not be sent again.
+    AlreadyDone,
     /// The service is at fault: its operators must look.
     InternalError,
 }
@@ -51,6 +53,7 @@ impl ErrorCode {
             Self::Conflict => "CONFLICT",
             Self::Unavailable => "UNAVAILABLE",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::AlreadyDone => "ALREADY_DONE",
             Self::InternalError => "INTERNAL_ERROR",
         }
     }

@@ -79,6 +79,20 @@ pub trait Engine: Backend + Default + sealed::Sealed + 'static {
     #[doc(hidden)]
     const READ_ONLY: Option<[&'static str; 2]> = None;
 
+    /// What stands around the key of the lock that a transaction holds which changes something, in a statement that waits for it and
+    /// returns no row.
+    #[doc(hidden)]
+    const WAIT_FOR_TRANSACTION: Option<(&'static str, &'static str)> = None;
+
+    /// What makes a statement wait for the rows that others have not committed yet.
+    #[doc(hidden)]
+    const WAITING_READ: &'static str = "";
+
+    /// What stands around an insert that leaves a row alone which is there.
+    #[doc(hidden)]
+    const INSERT_UNLESS_THERE: (&'static str, &'static str) =
+        ("INSERT INTO ", " ON CONFLICT DO NOTHING");
+
     /// What keeps others from migrating meanwhile.
     #[doc(hidden)]
     const MIGRATION_LOCK: MigrationLock;

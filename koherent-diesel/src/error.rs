@@ -38,6 +38,17 @@ pub enum Error {
         /// What the connection said.
         source: DieselError,
     },
+    /// The change was made before, under the same idempotency key: it is not made again.
+    #[error("the transaction {transaction} was committed before, under the same idempotency key")]
+    AlreadyDone {
+        /// The id that its entries have.
+        transaction: Uuid,
+    },
+    /// The idempotency key came before with another payload: it is another write, and needs a key of its own.
+    #[error(
+        "the idempotency key came before with another payload: send this with a key of its own"
+    )]
+    IdempotencyKeyReused,
     /// The history rows could not be written, so the change was rolled back.
     #[error(
         "the history of `{table}` could not be written, so the change was rolled back; \
@@ -178,7 +189,7 @@ impl From<DieselError> for Error {
 }
 
 impl Error {
-    /// The id of the transaction whose outcome is not known.
+    /// The id of the transaction whose outcome is not known, or that was committed before.
     ///
     /// ```
     /// use koherent_diesel::Error;
@@ -187,7 +198,9 @@ impl Error {
     #[must_use]
     pub fn transaction(&self) -> Option<Uuid> {
         match self.cause() {
-            Self::OutcomeUnknown { transaction, .. } => Some(*transaction),
+            Self::OutcomeUnknown { transaction, .. } | Self::AlreadyDone { transaction } => {
+                Some(*transaction)
+            }
             _ => None,
         }
     }
@@ -264,6 +277,8 @@ impl Error {
                 _ => ErrorCode::InternalError,
             },
             Self::OutcomeUnknown { .. } => ErrorCode::OutcomeUnknown,
+            Self::AlreadyDone { .. } => ErrorCode::AlreadyDone,
+            Self::IdempotencyKeyReused => ErrorCode::BadRequest,
             Self::Pool(_) | Self::Interrupted => ErrorCode::Unavailable,
             Self::TaskMismatch { .. } | Self::TokenReused => ErrorCode::PermissionDenied,
             Self::KeyChanged { .. } | Self::UnknownField { .. } | Self::ForeignCursor { .. } => {
@@ -297,6 +312,8 @@ impl Error {
                 _ => "DATABASE_FAILED",
             },
             Self::OutcomeUnknown { .. } => "OUTCOME_UNKNOWN",
+            Self::AlreadyDone { .. } => "ALREADY_DONE",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::HistoryNotWritten { .. } => "HISTORY_NOT_WRITTEN",
             Self::HistoryNotRead { .. } => "HISTORY_NOT_READ",
             Self::HistoryIncomplete { .. } => "HISTORY_INCOMPLETE",

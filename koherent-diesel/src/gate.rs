@@ -9,7 +9,15 @@ pub struct Begin {
     /// The statement.
     pub(crate) sql: String,
     /// Whether it may write: then it takes a turn, where the database lets one write at a time.
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "other databases let many write at a time")
+    )]
     pub(crate) writes: bool,
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "other databases let many write at a time")
+    )]
     pub(crate) remembered: Remembered,
 }
 

@@ -17,10 +17,12 @@ mod engine;
 mod error;
 mod failure;
 mod gate;
+mod idempotency;
 mod guard;
 mod history;
 mod macros;
 mod migrate;
+mod outcome;
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -60,6 +62,8 @@ pub use connection::{AuditedConnection, AuditedTransactionManager};
 pub use driver::NonBlocking;
 pub use driver::{Blocking, Driver};
 pub use engine::Engine;
+pub use idempotency::Idempotency;
+pub use outcome::{Outcome, OutcomeQuery, outcome};
 pub use error::{Error, OptionalExtension, Violation};
 pub use guard::{Guard, Policy};
 pub use history::{

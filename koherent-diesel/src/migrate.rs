@@ -13,6 +13,7 @@ use diesel_migrations::MigrationHarness;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::failure::Failure;
 
 /// Runs the migrations that have not been run yet, and says which; whoever else migrates the database with this call waits, and
 /// finds nothing left to do. Services may start at once, on an empty database too.
@@ -45,15 +46,17 @@ where
     let mut alone = migrations
         .iter()
         .filter(|migration| !migration.metadata().run_in_transaction());
-    if !matches!(C::Backend::MIGRATION_LOCK, MigrationLock::Transaction(_))
-        || alone.next().is_none()
-    {
-        return with_migration_lock(connection, |connection| {
-            let done = connection.run_pending_migrations(source)?;
-            Ok(done.iter().map(ToString::to_string).collect())
-        });
+    let one_transaction = !matches!(C::Backend::MIGRATION_LOCK, MigrationLock::Transaction(_))
+        || alone.next().is_none();
+    if !one_transaction {
+        return one_by_one(connection, &source);
     }
-    one_by_one(connection, &source)
+    again_while_busy(|| {
+        with_migration_lock(connection, |connection| {
+            let done = connection.run_pending_migrations(Borrowed(&source))?;
+            Ok(done.iter().map(ToString::to_string).collect())
+        })
+    })
 }
 
 /// The same, on a connection of diesel-async, which comes back. It needs a runtime of Tokio.
@@ -170,16 +173,18 @@ where
 {
     let mut done = Vec::new();
     loop {
-        let next = with_migration_lock(connection, |connection| {
-            let pending = connection.pending_migrations(Borrowed(source))?;
-            let Some(next) = pending.into_iter().next() else {
-                return Ok(None);
-            };
-            if next.metadata().run_in_transaction() {
-                let version = connection.run_migration(&*next)?.to_string();
-                return Ok(Some((version, None)));
-            }
-            Ok(Some((next.name().version().to_string(), Some(next))))
+        let next = again_while_busy(|| {
+            with_migration_lock(connection, |connection| {
+                let pending = connection.pending_migrations(Borrowed(source))?;
+                let Some(next) = pending.into_iter().next() else {
+                    return Ok(None);
+                };
+                if next.metadata().run_in_transaction() {
+                    let version = connection.run_migration(&*next)?.to_string();
+                    return Ok(Some((version, None)));
+                }
+                Ok(Some((next.name().version().to_string(), Some(next))))
+            })
         })?;
         match next {
             None => return Ok(done),
@@ -191,6 +196,25 @@ where
             }
         }
     }
+}
+
+/// Does it again where a commit failed because somebody read meanwhile, as SQLite's do without a write-ahead log and without a
+/// `busy_timeout`: everything was rolled back.
+fn again_while_busy<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let since = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_busy(&*error) && since.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let error = error.downcast_ref::<DieselError>();
+    error.and_then(Failure::of) == Some(Failure::Collision)
 }
 
 /// A source that is asked more than once.

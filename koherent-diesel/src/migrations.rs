@@ -150,6 +150,7 @@ pub(crate) const POSTGRES: &[&str] = texts!(
     "2026-11-20-000002_koherent_reading",
     "2026-11-30-000003_koherent_capture",
     "2026-11-30-000004_koherent_retire",
+    "2026-11-30-000005_koherent_transaction",
 );
 
 /// The texts of SQLite's migrations.
@@ -161,6 +162,7 @@ pub(crate) const SQLITE: &[&str] = texts!(
     "2026-11-20-000002_koherent_reading",
     "2026-11-30-000003_koherent_capture",
     "2026-11-30-000004_koherent_retire",
+    "2026-11-30-000005_koherent_transaction",
 );
 
 /// The texts of the migrations of MariaDB and MySQL.
@@ -171,6 +173,7 @@ pub(crate) const MYSQL: &[&str] = texts!(
     "2026-11-20-000001_koherent_guard",
     "2026-11-20-000002_koherent_reading",
     "2026-11-30-000004_koherent_retire",
+    "2026-11-30-000005_koherent_transaction",
 );
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use koherent_core::{Attribution, Clock, SystemClock, Task};
 use uuid::{NoContext, Timestamp, Uuid};
 
+use crate::idempotency::Idempotency;
 use crate::remembered::Remembered;
 
 /// Everything that an audited change needs to know beside itself: whose it is, the time, the transaction it belongs to,
@@ -17,6 +18,10 @@ pub struct Recorder {
     pub(crate) attribution: Attribution,
     pub(crate) remembered: Remembered,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The key under which the client may send the write again.
+    pub(crate) idempotency: Option<Idempotency>,
+    /// Whether another agent may go on with a task.
+    pub(crate) hands_over: bool,
     /// The id of the open transaction, where somebody opened one through us.
     pub(crate) transaction: Option<Uuid>,
     /// What the open transaction has said to the database, where it has.
@@ -86,6 +91,8 @@ impl Recorder {
             attribution,
             remembered,
             clock: Arc::new(SystemClock),
+            idempotency: None,
+            hands_over: false,
             transaction: None,
             scope: None,
             doom: Doom::default(),
@@ -127,8 +134,16 @@ impl Recorder {
         self.remembered.committed();
     }
 
-    /// A fresh transaction id.
+    /// The id of the next transaction.
     pub(crate) fn new_transaction(&self) -> Uuid {
+        match &self.idempotency {
+            Some(idempotency) => idempotency.transaction(&self.attribution),
+            None => self.random_id(),
+        }
+    }
+
+    /// A fresh id.
+    pub(crate) fn random_id(&self) -> Uuid {
         let since_epoch = self.clock.since_epoch();
         let (seconds, nanos) = (since_epoch.as_secs(), since_epoch.subsec_nanos());
         Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))

@@ -377,6 +377,14 @@ where
                 Some(open) => connection.bare_mut().batch_execute(&open).map_err(E::from),
                 None => Ok(()),
             };
+            let claim = connection.own_claim().filter(|_| !options.is_read_only());
+            let result = match (result, claim) {
+                (Ok(()), Some((work, claim))) => {
+                    let claimed = C::value(connection.bare_mut().run(Ok(work), claim, Ours));
+                    connection.claimed(claimed).map_err(E::from)
+                }
+                (result, _) => result,
+            };
             let result = match result {
                 Ok(()) => closure(connection),
                 Err(error) => Err(error),
@@ -454,6 +462,14 @@ where
                     .await
                     .map_err(E::from),
                 None => Ok(()),
+            };
+            let claim = connection.own_claim().filter(|_| !options.is_read_only());
+            let result = match (result, claim) {
+                (Ok(()), Some((work, claim))) => {
+                    let claimed = C::future(connection.bare_mut().run(Ok(work), claim, Ours)).await;
+                    connection.claimed(claimed).map_err(E::from)
+                }
+                (result, _) => result,
             };
             let result = match result {
                 Ok(()) => closure.clone()(connection).await,

@@ -105,6 +105,15 @@ where
             M::begin_transaction(&mut conn.connection)?;
         }
         conn.begun(M::transaction_manager_status_mut);
+        let claim = conn.claim(M::transaction_manager_status_mut);
+        if let Some((work, claim)) = claim {
+            let claimed = C::value(conn.connection.run(Ok(work), claim, Ours));
+            if claimed.is_err() {
+                conn.recorder.settled(&claimed);
+                let _ = Self::rollback_transaction(conn);
+            }
+            return claimed.map_err(Error::into_diesel);
+        }
         Ok(())
     }
 
@@ -146,9 +155,16 @@ where
                         .batch_execute("SELECT 1")
                         .is_err_and(|error| Failure::of(&error) == Some(Failure::Lost));
                 let error = if answers { error } else { lost(error) };
-                Err(Error::of_commit(error, conn.recorder.transaction).into_diesel())
+                let done = Err(Error::of_commit(error, conn.recorder.transaction));
+                conn.recorder.settled::<()>(&done);
+                done.map_err(Error::into_diesel)
             }
-            ended => ended,
+            ended => {
+                if ended.is_ok() && depth == 1 {
+                    conn.recorder.settled::<()>(&Ok(()));
+                }
+                ended
+            }
         };
         conn.ended(M::transaction_manager_status_mut);
         ended

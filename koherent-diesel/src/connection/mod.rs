@@ -18,6 +18,7 @@ use crate::driver::sealed::{Ours, Sealed};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::gate::{Begin, Turn};
+use crate::idempotency::{Claim, Idempotency};
 use crate::pending::Pending;
 use crate::reading::Reading;
 use crate::record::{OpenScope, Recorder};
@@ -108,6 +109,31 @@ impl<C> AuditedConnection<C> {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.recorder.clock = clock;
+        self
+    }
+
+    /// The same connection, whose changes are made once, however often the request comes: see [`Idempotency`].
+    #[must_use]
+    pub fn with_idempotency(mut self, idempotency: Idempotency) -> Self {
+        self.recorder.idempotency = Some(idempotency);
+        self
+    }
+
+    /// The same connection, which lets another agent go on with a task that is known here: by default that is
+    /// [`Error::TaskMismatch`], because a task is one run of work by one agent, and an issuer that gives it to another one by mistake, or
+    /// somebody who signs for it, would write under its name. Where tasks are handed over on purpose, say so: the row of the task keeps
+    /// the agent that came first, and each entry has the agent of the token under which it was written.
+    ///
+    /// ```
+    /// # include!("../doctest_setup.rs");
+    /// # fn main() {
+    /// let conn = koherent_diesel::AuditedConnection::new(connection(), Attribution::system("import"));
+    /// let _conn = conn.with_tasks_handed_over();
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn with_tasks_handed_over(mut self) -> Self {
+        self.recorder.hands_over = true;
         self
     }
 
@@ -266,6 +292,20 @@ impl<C: Driver> AuditedConnection<C> {
         scope.open::<C::Backend>(&self.recorder, transaction)
     }
 
+    /// What claims the id of the transaction that has just begun, where it is made under a key.
+    pub(crate) fn own_claim(&self) -> Option<(<C::Backend as Engine>::Work, Claim)> {
+        self.recorder
+            .claim::<C::Backend>(self.recorder.transaction?)
+    }
+
+    /// What became of the claim.
+    pub(crate) fn claimed(&self, claimed: Result<(), Error>) -> QueryResult<()> {
+        if claimed.is_err() {
+            self.recorder.settled(&claimed);
+        }
+        claimed.map_err(Error::into_diesel)
+    }
+
     /// How a transaction with these options begins.
     pub(crate) fn begin(&self, options: Options) -> Begin {
         Begin {
@@ -366,6 +406,16 @@ impl<C> AuditedConnection<C> {
         if outermost || self.recorder.transaction.is_none() {
             self.recorder.transaction = Some(self.recorder.new_transaction());
         }
+    }
+
+    /// What claims the id of a transaction that has just begun, where it is made under a key.
+    fn claim(&mut self, status: Status<C>) -> Option<(<C::Backend as Engine>::Work, Claim)>
+    where
+        C: Driver,
+    {
+        let outermost = self.depth(status) == 1;
+        let transaction = self.recorder.transaction.filter(|_| outermost)?;
+        self.recorder.claim::<C::Backend>(transaction)
     }
 
     /// Forgets the id of a transaction that has ended.

@@ -69,6 +69,8 @@ impl Engine for Mysql {
                (SELECT 1 UNION ALL SELECT 2))",
         release: "DO RELEASE_LOCK(CONCAT('koherent migrates ', SHA1(COALESCE(DATABASE(), ''))))",
     };
+    const WAITING_READ: &'static str = " LOCK IN SHARE MODE";
+    const INSERT_UNLESS_THERE: (&'static str, &'static str) = ("INSERT IGNORE INTO ", "");
     const QUOTE: char = '`';
     const UNSIGNED: bool = true;
     const DATE_FORMAT: &'static str = "%Y-%m-%d %H:%M:%S%.6f";

@@ -16,6 +16,7 @@ use super::{guard, insert, remove, task, update, upsert};
 use crate::change::Change;
 use crate::error::Error;
 use crate::positional::history::{complete, insert_into, not_written};
+use crate::reading::Reading;
 use crate::record::Recorder;
 use crate::stamp::stamped;
 use crate::table::TrackedTable;
@@ -56,7 +57,15 @@ pub(super) async fn run_all(
         return Ok(touched);
     }
     let alone = !in_transaction(connection)?;
+    let recorder = match work.first() {
+        Some(Work::Change(job)) if alone => Some(&job.recorder),
+        _ => None,
+    };
     AnsiTransactionManager::begin_transaction(connection).await?;
+    if let Err(error) = claim(connection, recorder).await {
+        let _ = AnsiTransactionManager::rollback_transaction(connection).await;
+        return settled(recorder, Err(error));
+    }
     for work in work {
         match run(connection, work, &mut |_| Ok(())).await {
             Ok(rows) => touched.push(rows),
@@ -70,8 +79,34 @@ pub(super) async fn run_all(
         Work::Change(job) => job.recorder.transaction,
         Work::Read(_) | Work::Reads(_) => None,
     });
-    commit(connection, transaction.filter(|_| alone)).await?;
-    Ok(touched)
+    let committed = commit(connection, transaction.filter(|_| alone)).await;
+    settled(recorder, committed.map(|()| touched))
+}
+
+/// Claims the id of a transaction that has just begun, where it is made under a key.
+async fn claim(
+    connection: &mut AsyncMysqlConnection,
+    recorder: Option<&Recorder>,
+) -> Result<(), Error> {
+    let claim = recorder.and_then(|recorder| recorder.claim::<Mysql>(recorder.transaction?));
+    let Some((Work::Reads(reads), mut claim)) = claim else {
+        return Ok(());
+    };
+    for read in &reads {
+        self::read(connection, read, &mut |row| {
+            Reading::<Mysql>::row(&mut claim, row)
+        })
+        .await?;
+    }
+    Reading::<Mysql>::finish(claim, 0)
+}
+
+/// What became of a transaction of its own.
+fn settled<T>(recorder: Option<&Recorder>, done: Result<T, Error>) -> Result<T, Error> {
+    if let Some(recorder) = recorder {
+        recorder.settled(&done);
+    }
+    done
 }
 
 /// How often a change may be made again, after others were in the way: as often as it takes, where it is alone. It owns its
@@ -135,10 +170,15 @@ async fn record(
     }
     // A future that is dropped from here on leaves the transaction open, and its connection marked as broken.
     begin(connection, job, nested).await?;
-    match change(connection, job, look).await {
+    let recorder = Some(&job.recorder).filter(|_| !nested);
+    let changed = match claim(connection, recorder).await {
+        Ok(()) => change(connection, job, look).await,
+        Err(error) => Err(error),
+    };
+    match changed {
         Ok(touched) => {
             let transaction = job.recorder.transaction.filter(|_| !nested);
-            commit(connection, transaction).await?;
+            settled(recorder, commit(connection, transaction).await)?;
             // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
             if touched.recorded > 0 && !nested {
                 job.recorder.committed();
@@ -153,7 +193,7 @@ async fn record(
                 // A deadlock undoes the whole transaction, and the server goes on as if there were none.
                 job.recorder.doom.set(1, true);
             }
-            Err(error.or_refused(job.table))
+            settled(recorder, Err(error.or_refused(job.table)))
         }
     }
 }

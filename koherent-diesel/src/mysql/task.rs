@@ -57,7 +57,7 @@ pub(super) async fn ensure(
         }
         found += for_each_row(connection, &select, &mut |stored| {
             let stored: Vec<_> = (0..row.len()).map(|at| text_of(stored, at)).collect();
-            compare_task(&stored, &row)
+            compare_task(&stored, &row, recorder.hands_over)
         })
         .await?;
     }

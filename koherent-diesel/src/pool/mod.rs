@@ -120,6 +120,7 @@ pub(crate) mod sealed {
 pub struct AuditedPool<P> {
     pool: P,
     remembered: Remembered,
+    hands_over: bool,
 }
 
 impl<P: ConnectionPool> AuditedPool<P> {
@@ -129,6 +130,17 @@ impl<P: ConnectionPool> AuditedPool<P> {
         Self {
             pool,
             remembered: Remembered::nothing(),
+            hands_over: false,
+        }
+    }
+
+    /// The same pool, whose connections let another agent go on with a task that is known here. See
+    /// [`AuditedConnection::with_tasks_handed_over`].
+    #[must_use]
+    pub fn with_tasks_handed_over(self) -> Self {
+        Self {
+            hands_over: true,
+            ..self
         }
     }
 
@@ -144,9 +156,13 @@ impl<P: ConnectionPool> AuditedPool<P> {
     where
         P::Connection: Send,
     {
-        let remembered = self.remembered.clone();
+        let (remembered, hands_over) = (self.remembered.clone(), self.hands_over);
         self.pool.take(move |connection| {
-            AuditedConnection::remembering(connection, attribution, remembered)
+            let audited = AuditedConnection::remembering(connection, attribution, remembered);
+            match hands_over {
+                true => audited.with_tasks_handed_over(),
+                false => audited,
+            }
         })
     }
 

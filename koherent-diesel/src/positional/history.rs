@@ -184,12 +184,18 @@ pub(crate) fn push_filter<DB: Positional>(
 pub(crate) fn compare_task(
     stored: &[Option<String>],
     meant: &[Option<String>; TASK_COLUMNS.len() - 1],
+    hands_over: bool,
 ) -> Result<(), Error> {
     if stored.first() != meant.first() {
         return Err(Error::TokenReused);
     }
     for (at, field) in TASK_COLUMNS[..meant.len()].iter().enumerate() {
-        if *field != "token_id" && stored.get(at) != Some(&meant[at]) {
+        let may_differ = match *field {
+            "token_id" => true,
+            "agent_sub" | "agent_client_id" => hands_over,
+            _ => false,
+        };
+        if !may_differ && stored.get(at) != Some(&meant[at]) {
             return Err(Error::TaskMismatch { field });
         }
     }

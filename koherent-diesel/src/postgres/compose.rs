@@ -7,6 +7,7 @@ use super::sql::{Part, Sql};
 use super::work::{About, Work};
 use crate::change::{Audit, Change, may_change_key};
 use crate::guard::Event;
+use crate::outcome::lock_key;
 use crate::prepared::{Kind as Kept, is_kept};
 use crate::record::Recorder;
 use crate::schema::{ATTRIBUTION_COLUMNS, TASK_COLUMNS};
@@ -312,7 +313,11 @@ impl Composer<'_> {
         match self.task_row() {
             // Called once, by the first row that needs it: a sub-select of its own.
             Some(row) => {
-                sql.push("(SELECT koherent_admit_task(").bind_all(row);
+                sql.push(match self.recorder.hands_over {
+                    true => "(SELECT koherent_admit_handed_over_task(",
+                    false => "(SELECT koherent_admit_task(",
+                })
+                .bind_all(row);
                 sql.push("))");
             }
             None => {
@@ -351,6 +356,11 @@ impl Composer<'_> {
     /// end. Nothing else has the same time of begin, so nothing else is taken for a part of it.
     fn arm(&self, sql: &mut Sql, armed: &[Event]) {
         let arms = guard::arms(self.table.name);
+        // Whoever asks for the outcome of the transaction waits for this lock.
+        let key = lock_key(self.recorder.transaction());
+        sql.push("pg_advisory_xact_lock(")
+            .bind(Some(key.to_string()));
+        sql.push("::bigint) IS NOT NULL AND ");
         for event in armed {
             sql.push("set_config('")
                 .push(guard::setting(*event))

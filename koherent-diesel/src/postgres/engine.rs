@@ -33,6 +33,8 @@ impl sealed::Sealed for Pg {}
 
 impl Engine for Pg {
     const NUMBERING: &'static str = "`bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY`";
+    const WAIT_FOR_TRANSACTION: Option<(&'static str, &'static str)> =
+        Some(("SELECT 1 WHERE pg_advisory_xact_lock(", ") IS NULL"));
     // The key is "koherent", as a number.
     const MIGRATION_LOCK: MigrationLock = MigrationLock::Session {
         take: "SELECT 1 WHERE pg_try_advisory_lock(7741521069393407604)",

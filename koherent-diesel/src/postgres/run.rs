@@ -15,6 +15,8 @@ use super::sql::Sql;
 use super::work::{About, Work};
 use crate::error::Error;
 use crate::failure::{Failure, lost};
+use crate::idempotency::{Claim, TABLE};
+use crate::reading::Reading;
 use crate::record::Recorder;
 use crate::sql::Write as _;
 use crate::transaction::{LONE_ATTEMPTS, Retryable as _};
@@ -69,6 +71,41 @@ pub(super) async fn run<S: Session>(
     work: Work,
     look: &mut LookAtSome<'_, S::Row>,
 ) -> Result<usize, Error> {
+    let recorder = work.about.recorder().cloned();
+    let recorder = recorder.filter(|recorder| recorder.idempotency.is_some());
+    let alone = recorder.is_some() && session.depth()? == 0;
+    let done = run_once(session, work, look).await;
+    if let Some(recorder) = recorder.filter(|_| alone) {
+        recorder.settled(&done);
+    }
+    done
+}
+
+/// The statements that claim the id of a transaction, where it is made under a key, and what reads their answer.
+fn claimed(recorder: &Recorder) -> Option<(Work, Claim)> {
+    recorder.claim::<Pg>(recorder.transaction?)
+}
+
+/// Claims the id of a transaction that has just begun.
+async fn claim_id<S: Session>(
+    session: &mut S,
+    (work, mut claim): (Work, Claim),
+) -> Result<(), Error> {
+    for statement in work.statements {
+        let about = About::History(TABLE);
+        one(session, statement, &about, &mut |row| {
+            Reading::<Pg>::row(&mut claim, row)
+        })
+        .await?;
+    }
+    Reading::<Pg>::finish(claim, 0)
+}
+
+async fn run_once<S: Session>(
+    session: &mut S,
+    work: Work,
+    look: &mut LookAtSome<'_, S::Row>,
+) -> Result<usize, Error> {
     let Work { statements, about } = work;
     if let About::Histories(histories) = about {
         let mut rows = 0;
@@ -82,10 +119,20 @@ pub(super) async fn run<S: Session>(
     let (mut touched, mut recorded) = (0, 0);
     let depth = session.depth()?;
     let alone = depth == 0;
+    let claim = match about.recorder() {
+        Some(recorder) if alone => claimed(recorder),
+        _ => None,
+    };
     // What is one statement is one transaction by itself.
-    let several = statements.len() > 1;
+    let several = statements.len() > 1 || claim.is_some();
     if several {
         session.begin().await?;
+    }
+    if let Some(claim) = claim
+        && let Err(error) = claim_id(session, claim).await
+    {
+        let _ = session.roll_back().await;
+        return Err(error);
     }
     for statement in statements {
         match one(session, statement, &about, look).await {
@@ -191,18 +238,37 @@ pub(super) async fn run_all<S: Session>(
         return Ok(Vec::new());
     }
     let alone = session.depth()? == 0;
+    let recorder = work.iter().find_map(|work| work.about.recorder());
+    let recorder = recorder.filter(|_| alone);
     session.begin().await?;
-    let done = match each(session, &work).await {
+    let claimed = match recorder.and_then(claimed) {
+        Some(claim) => claim_id(session, claim).await,
+        None => Ok(()),
+    };
+    let done = match claimed {
+        Ok(()) => each(session, &work).await,
+        Err(error) => Err(error),
+    };
+    let done = match done {
         Ok(done) => done,
         Err(error) => {
+            let error = or_lost(session, error).await;
             let _ = session.roll_back().await;
-            return Err(error);
+            let done = Err(error);
+            if let Some(recorder) = recorder {
+                recorder.settled(&done);
+            }
+            return done;
         }
     };
     let transaction = work
         .iter()
         .find_map(|work| work.about.recorder()?.transaction);
-    commit(session, transaction.filter(|_| alone)).await?;
+    let committed = commit(session, transaction.filter(|_| alone)).await;
+    if let Some(recorder) = recorder {
+        recorder.settled(&committed);
+    }
+    committed?;
     let mut touched = Vec::with_capacity(work.len());
     for (work, did) in work.iter().zip(done) {
         touched.push(did.touched);

@@ -17,6 +17,7 @@ use crate::change::Change;
 use crate::error::Error;
 use crate::gate::Turn;
 use crate::positional::history::{complete, insert_into, not_written};
+use crate::reading::Reading;
 use crate::record::Recorder;
 use crate::stamp::stamped;
 use crate::table::TrackedTable;
@@ -60,12 +61,21 @@ pub(super) fn run_all(
         (None, Work::Change(job)) => turn_of(connection, &job.recorder.remembered)?,
         (turn, _) => turn.unwrap_or_default(),
     };
+    let recorder = match first {
+        Work::Change(job) if !nested => Some(&job.recorder),
+        _ => None,
+    };
     let touched = in_one_transaction(connection, nested, |connection| {
+        claim(connection, recorder)?;
         let each = work
             .iter()
             .map(|work| run(connection, work, None, &mut |_| Ok(())));
         each.collect::<Result<Vec<_>, _>>()
-    })?;
+    });
+    if let Some(recorder) = recorder {
+        recorder.settled(&touched);
+    }
+    let touched = touched?;
     if let (false, Some(Work::Change(job))) = (nested, work.first()) {
         job.recorder.remembered.committed();
     }
@@ -117,6 +127,7 @@ fn record(
     };
     let transaction = recorder.transaction();
     let touched = in_one_transaction(connection, nested, |connection| {
+        claim(connection, Some(recorder).filter(|_| !nested))?;
         // Where the transaction is somebody else's, this takes the write lock, so that the time is read under it.
         let waits = guard::arm(connection, job, transaction)?;
         let mut entries = Entries {
@@ -165,12 +176,28 @@ fn record(
         }
         Ok(touched)
     })
-    .map_err(|error| error.or_refused(table))?;
+    .map_err(|error| error.or_refused(table));
+    if !nested {
+        recorder.settled(&touched);
+    }
+    let touched = touched?;
     // Only now is the task's row committed; in an open transaction nobody knows yet whether it will be.
     if touched.recorded > 0 && !nested {
         recorder.committed();
     }
     Ok(touched.rows)
+}
+
+/// Claims the id of a transaction that has just begun, where it is made under a key.
+fn claim(connection: &mut SqliteConnection, recorder: Option<&Recorder>) -> Result<(), Error> {
+    let claim = recorder.and_then(|recorder| recorder.claim::<Sqlite>(recorder.transaction?));
+    let Some((work, mut claim)) = claim else {
+        return Ok(());
+    };
+    let rows = run(connection, &work, None, &mut |row| {
+        Reading::<Sqlite>::row(&mut claim, row)
+    })?;
+    Reading::<Sqlite>::finish(claim, rows)
 }
 
 /// What a change did.

@@ -53,7 +53,7 @@ pub(super) fn ensure(connection: &mut SqliteConnection, recorder: &Recorder) -> 
     let found = for_each_row(connection, &select, |stored| {
         let stored = values(stored, 0, row.len());
         let stored: Vec<_> = stored.into_iter().map(Value::into_text).collect();
-        compare_task(&stored, &row)
+        compare_task(&stored, &row, recorder.hands_over)
     })?;
     // Neither inserted nor there: something in the database swallowed it.
     if found == 0 {

@@ -7,10 +7,12 @@
     reason = "tests fail by panicking, and each engine has the suite as its own"
 )]
 
+mod migrating;
 mod tables;
 
 mod sqlite {
     mod engine;
+    mod last_rowid;
     #[path = "../live.rs"]
     mod live;
     #[path = "../suite/mod.rs"]
@@ -22,6 +24,9 @@ mod sqlite {
 
 mod postgres {
     mod blocking;
+    mod collisions;
+    #[path = "../cuts.rs"]
+    mod cuts;
     mod engine;
     mod guard;
     #[path = "../live.rs"]
@@ -38,7 +43,10 @@ mod postgres {
 }
 
 mod mariadb {
+    #[path = "../cuts.rs"]
+    mod cuts;
     mod engine;
+    mod last_insert_id;
     mod own;
     #[path = "../suite/mod.rs"]
     mod suite;

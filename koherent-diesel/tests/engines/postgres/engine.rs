@@ -296,6 +296,23 @@ pub async fn live(
     LiveHistory::listening(connect, reader)
 }
 
+/// The socket of the server, and how to connect to that database through a port of this machine.
+pub fn proxied(database: &Database) -> (String, impl AsyncFn(u16) -> Conn) {
+    let server = server("KOHERENT_TEST_POSTGRES");
+    let host = server.split('@').nth(1).unwrap().split('/').next().unwrap();
+    let socket = format!("{}/.s.PGSQL.5432", host.replace("%2F", "/"));
+    let address = database.address();
+    let connect = async move |port: u16| {
+        let address = address.replace(host_of(&address), &format!("127.0.0.1:{port}"));
+        AsyncPgConnection::establish(&address).await.unwrap()
+    };
+    (socket, connect)
+}
+
+fn host_of(address: &str) -> &str {
+    address.split('@').nth(1).unwrap().split('/').next().unwrap()
+}
+
 /// `INSERT … ON CONFLICT (id) DO UPDATE SET …`.
 macro_rules! upsert {
     (of $table:ident, $row:expr, $changes:expr) => {

@@ -196,7 +196,7 @@ impl Database {
         database
     }
 
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         self.directory.path().join("test.db").display().to_string()
     }
 

@@ -12,6 +12,7 @@ mod changes;
 mod guard;
 mod keys;
 mod links;
+mod outcomes;
 mod pools;
 mod reading;
 mod rollback;
