@@ -108,10 +108,24 @@ impl Error {
                 ErrorCode::Conflict => "The change collides with what is stored.",
                 ErrorCode::PermissionDenied => "This task cannot be used here.",
                 ErrorCode::Unavailable => "The database is busy: try again.",
+                ErrorCode::OutcomeUnknown => {
+                    "Whether this was done is not known: ask for the outcome of the transaction before you send it again."
+                }
+                ErrorCode::AlreadyDone => "This was done before, under the same idempotency key.",
+                _ if error.reason() == "IDEMPOTENCY_KEY_REUSED" => {
+                    "The idempotency key came with another request: send this one with a key of its own."
+                }
                 ErrorCode::BadRequest => "The database does not take these values.",
                 _ => "The service failed.",
             },
         }
+    }
+}
+
+/// Transactions whose closures return it can be run again.
+impl koherent_diesel::Retryable for Error {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
     }
 }
 
@@ -143,6 +157,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// `extensions { code reason }`, and `transaction` where its outcome is not known, or it was done before.
 impl<S: ScalarValue> IntoFieldError<S> for Error {
     fn into_field_error(self) -> FieldError<S> {
         let (code, reason) = (self.code().as_str(), self.reason());
@@ -154,9 +169,14 @@ impl<S: ScalarValue> IntoFieldError<S> for Error {
                 tracing::warn!(code, reason, "{error}");
             }
         }
-        let mut extensions = juniper::Object::with_capacity(2);
+        let mut extensions = juniper::Object::with_capacity(3);
         extensions.add_field("code", Value::scalar(code.to_owned()));
         extensions.add_field("reason", Value::scalar(reason.to_owned()));
+        if let Self::Database(error) = &self
+            && let Some(transaction) = error.transaction()
+        {
+            extensions.add_field("transaction", Value::scalar(transaction.to_string()));
+        }
         FieldError::new(self.public_text(), Value::object(extensions))
     }
 }

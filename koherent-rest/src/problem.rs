@@ -24,6 +24,9 @@ pub struct Problem {
     pub reason: &'static str,
     /// What it means, for people.
     pub detail: Cow<'static, str>,
+    /// The transaction whose outcome is not known, or that was done before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<String>,
 }
 
 impl Problem {
@@ -46,7 +49,7 @@ impl Problem {
             ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
             ErrorCode::PermissionDenied => StatusCode::FORBIDDEN,
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
-            ErrorCode::Conflict => StatusCode::CONFLICT,
+            ErrorCode::Conflict | ErrorCode::AlreadyDone => StatusCode::CONFLICT,
             ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -56,6 +59,7 @@ impl Problem {
             code: code.as_str(),
             reason,
             detail: detail.into(),
+            transaction: None,
         }
     }
 }
@@ -76,13 +80,31 @@ impl From<koherent_diesel::Error> for Problem {
         if matches!(error, UnknownField { .. } | ForeignCursor { .. }) {
             return Self::new(code, reason, error.to_string());
         }
-        tracing::error!(reason, "histories cannot be read: {error}");
+        tracing::error!(reason, "the database failed: {error}");
+        let transaction = error
+            .transaction()
+            .map(|transaction| transaction.to_string());
         let detail = match code {
             _ if reason == "STATEMENT_TIMEOUT" => "This takes the database too long: ask for less.",
             ErrorCode::Unavailable => "The database is busy: try again.",
+            ErrorCode::OutcomeUnknown => {
+                "Whether this was done is not known: ask for the outcome of the transaction before you send it again."
+            }
+            ErrorCode::AlreadyDone => "This was done before, under the same idempotency key.",
+            _ if reason == "IDEMPOTENCY_KEY_REUSED" => {
+                "The idempotency key came with another request: send this one with a key of its own."
+            }
             _ => "The service failed.",
         };
-        Self::new(code, reason, detail)
+        let mut problem = Self::new(code, reason, detail);
+        problem.transaction = transaction;
+        if reason == "IDEMPOTENCY_KEY_REUSED" {
+            // As the draft of the header has it (§2.7).
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            problem.status = status.as_u16();
+            problem.title = status.canonical_reason().unwrap_or_default();
+        }
+        problem
     }
 }
 
