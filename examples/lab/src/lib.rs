@@ -15,6 +15,7 @@ pub mod cli;
 pub mod database;
 pub mod demo;
 pub mod graphql;
+mod idempotency;
 pub mod metrics;
 pub mod model;
 mod readiness;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -12,6 +13,7 @@ use axum::response::{Html, IntoResponse, Redirect};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use koherent_core::{ErrorCode, Verifier};
+use koherent_diesel::Idempotency;
 use koherent_juniper::{Limits, answer_request, refuse};
 use koherent_tower::serve::{ServeLimits, Shutdown, serve as serve_within};
 use koherent_tower::{
@@ -27,7 +29,7 @@ use crate::database::Database;
 use crate::graphql::{Lab, Schema, schema};
 use crate::readiness::{self, Readiness};
 use crate::trust::Trust;
-use crate::{metrics, socket};
+use crate::{idempotency, metrics, socket};
 
 #[derive(Clone)]
 pub(crate) struct App {
@@ -120,7 +122,8 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
     if origins.is_empty() {
         return CorsLayer::new();
     }
-    let headers = [http::header::AUTHORIZATION, CONTENT_TYPE];
+    let key = http::HeaderName::from_static("idempotency-key");
+    let headers = [http::header::AUTHORIZATION, CONTENT_TYPE, key];
     let headers = headers.into_iter().chain(DEFAULT_HEADERS);
     CorsLayer::new()
         .allow_origin(origins.to_vec())
@@ -146,8 +149,39 @@ async fn graphql(
     Attribution(attribution): Attribution,
     request: Request,
 ) -> Response<String> {
+    let (parts, body) = request.into_parts();
+    let key = match idempotency::key(&parts.headers) {
+        Ok(key) => key,
+        Err(idempotency::Unreadable) => return unkeyed(&parts.headers, KEY_UNREADABLE),
+    };
     let context = Lab::new(&app.database, attribution);
+    let Some(key) = key else {
+        let request = Request::from_parts(parts, body);
+        return answer_request(&app.schema, &context, &app.limits, request).await;
+    };
+    // The same key is the same payload.
+    let Ok(body) = axum::body::to_bytes(body, app.limits.body).await else {
+        return unkeyed(&parts.headers, BODY_UNREADABLE);
+    };
+    let context = context.with_idempotency(Some(Idempotency::new(&key, &body)));
+    let request = Request::from_parts(parts, Body::from(body));
     answer_request(&app.schema, &context, &app.limits, request).await
+}
+
+const KEY_UNREADABLE: (&str, &str) = (
+    "IDEMPOTENCY_KEY_UNREADABLE",
+    "Give one Idempotency-Key: a string of at most 255 characters, in quotes.",
+);
+
+const BODY_UNREADABLE: (&str, &str) = (
+    "BODY_UNREADABLE",
+    "The body is too large, or did not come to its end.",
+);
+
+fn unkeyed(headers: &HeaderMap, (reason, text): (&str, &str)) -> Response<String> {
+    let mut refused = Response::new(());
+    *refused.status_mut() = StatusCode::BAD_REQUEST;
+    refuse(headers, &refused, ErrorCode::BadRequest, reason, text)
 }
 
 /// A websocket where one is asked for. Browsers are shown GraphiQL, and everybody else how to ask.

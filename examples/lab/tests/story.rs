@@ -332,3 +332,219 @@ async fn nothing_changes_past_the_audit() {
         json!({"note": null, "provenance": [{"kind": "CREATE"}]})
     );
 }
+
+/// How many rounds there are: more in the long run.
+fn effort(little: usize, full: usize) -> usize {
+    match std::env::var("KOHERENT_EFFORT").as_deref() {
+        Ok("full") => full,
+        _ => little,
+    }
+}
+
+/// Every mutation, by many clients at once, some on samples of their own and some on those of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_of_every_mutation_are_not_refused() {
+    const CLIENTS: usize = 64;
+    let rounds = effort(1, 40);
+    let lab = std::sync::Arc::new(Lab::start().await);
+    let shared = lab
+        .data(r#"mutation { createSamples(count: 2) { id } }"#)
+        .await;
+    let shared = std::sync::Arc::new(shared["createSamples"].clone());
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (lab, shared) = (lab.clone(), shared.clone());
+            tokio::spawn(async move {
+                for round in 0..rounds {
+                    let name = format!("{client}-{round}");
+                    let all = shared[client % 2]["id"].as_str().unwrap();
+                    let made = lab.data(&format!(r#"mutation {{ createSample(name: "{name}") {{ id }} }}"#)).await;
+                    let own = made["createSample"]["id"].as_str().unwrap().to_owned();
+                    for id in [&own, all] {
+                        lab.data(&format!(r#"mutation {{
+                            a: addMeasurement(sampleId: "{id}", kind: "k", value: 1.5, unit: "µm") {{ value }}
+                            b: tagSample(id: "{id}", label: "label {}") {{ id }}
+                            c: updateSample(id: "{id}", note: "{name}") {{ id }}
+                            d: untagSample(id: "{id}", label: "label {}") {{ id }}
+                        }}"#, client % 4, (client + 1) % 4)).await;
+                    }
+                    lab.data(&format!(r#"mutation {{ deleteSample(id: "{own}") {{ id }} }}"#)).await;
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_sent_again_with_its_key_changes_once() {
+    let lab = Lab::start().await;
+    let send = async |key: &str, name: &str| {
+        let query = format!(
+            r#"mutation {{ a: createSample(name: "{name}") {{ id }} b: createSample(name: "{name} too") {{ id }} }}"#
+        );
+        let request = lab
+            .http
+            .post(format!("http://{}/graphql", lab.address))
+            .bearer_auth(&lab.access)
+            .header("Idempotency-Key", key)
+            .json(&json!({ "query": query }));
+        request.send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let first = send("\"8e03978e\"", "liver").await;
+    assert_eq!(first["errors"], Value::Null, "{first}");
+    let again = send("\"8e03978e\"", "liver").await;
+    let error = &again["errors"][0]["extensions"];
+    assert_eq!(error["code"], "ALREADY_DONE", "{again}");
+    let transaction = error["transaction"].as_str().unwrap();
+    let asked = lab
+        .data(&format!(
+            r#"{{ transactionCommitted(id: "{transaction}") }}"#
+        ))
+        .await;
+    assert_eq!(asked["transactionCommitted"], true);
+    let asked = lab
+        .data(r#"{ transactionCommitted(id: "0199a1b2-0000-7000-8000-000000000000") }"#)
+        .await;
+    assert_eq!(asked["transactionCommitted"], false);
+    let other = send("\"8e03978e\"", "heart").await;
+    assert_eq!(
+        other["errors"][0]["extensions"]["reason"], "IDEMPOTENCY_KEY_REUSED",
+        "{other}"
+    );
+    let unreadable = send("\"8e0", "heart").await;
+    assert_eq!(
+        unreadable["errors"][0]["extensions"]["reason"], "IDEMPOTENCY_KEY_UNREADABLE",
+        "{unreadable}"
+    );
+    let samples = lab.data("{ samples { name } }").await;
+    assert_eq!(samples["samples"].as_array().unwrap().len(), 2, "{samples}");
+}
+
+/// A lab that is killed among its answers: whoever was not answered sends again, and each sample is there once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_lab_did_not_answer_is_sent_again_and_changes_once() {
+    for round in 0..effort(2, 40) {
+        let lab = Lab::start().await;
+        let send = async |address: &str, n: usize| {
+            let query = format!(r#"mutation {{ createSample(name: "s{n}") {{ id }} }}"#);
+            let request = lab
+                .http
+                .post(format!("http://{address}/graphql"))
+                .bearer_auth(&lab.access)
+                .header("Idempotency-Key", format!("key-{n}"))
+                .json(&json!({ "query": query }));
+            let answer = request.send().await.ok()?;
+            answer.json::<Value>().await.ok()
+        };
+        let pid = lab.server.id().to_string();
+        let killing = async {
+            tokio::time::sleep(std::time::Duration::from_millis(20 + 7 * round as u64)).await;
+            assert!(
+                Command::new("kill")
+                    .args(["-9", &pid])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        };
+        let sending = async {
+            let mut answered = Vec::new();
+            for n in 0..40 {
+                answered.push(
+                    send(&lab.address, n)
+                        .await
+                        .is_some_and(|answer| answer["errors"].is_null()),
+                );
+            }
+            answered
+        };
+        let (answered, ()) = tokio::join!(sending, killing);
+        let mut server = command(lab.folder.path(), &lab.database)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .split("http://")
+            .nth(1)
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned();
+        for (n, answered) in answered.into_iter().enumerate() {
+            let again = send(&address, n).await.unwrap();
+            let is_done = again["errors"][0]["extensions"]["code"] == "ALREADY_DONE";
+            assert!(
+                is_done || (again["errors"].is_null() && !answered),
+                "{n}: {again}"
+            );
+        }
+        let query = json!({ "query": "{ samples(pagination: {limit: 100}) { name } }" });
+        let request = lab
+            .http
+            .post(format!("http://{address}/graphql"))
+            .bearer_auth(&lab.access)
+            .json(&query);
+        let samples: Value = request.send().await.unwrap().json().await.unwrap();
+        let _ = server.kill();
+        let _ = server.wait();
+        let mut names: Vec<_> = samples["data"]["samples"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|sample| sample["name"].to_string())
+            .collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(
+            (
+                names.len(),
+                samples["data"]["samples"].as_array().unwrap().len()
+            ),
+            (40, 40)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labs_that_start_at_once_on_an_empty_database_all_serve() {
+    for _ in 0..effort(2, 20) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = new_database().await;
+        let mut labs: Vec<_> = (0..3)
+            .map(|_| {
+                command(folder.path(), &database)
+                    .args(["--listen", "127.0.0.1:0"])
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let lines: Vec<_> = labs
+            .iter_mut()
+            .map(|lab| {
+                let mut line = String::new();
+                BufReader::new(lab.stdout.as_mut().unwrap())
+                    .read_line(&mut line)
+                    .unwrap();
+                line
+            })
+            .collect();
+        for lab in &mut labs {
+            let _ = lab.kill();
+            let _ = lab.wait();
+        }
+        assert!(
+            lines.iter().all(|line| line.contains("http://")),
+            "{lines:?}"
+        );
+    }
+}

@@ -3,10 +3,8 @@
 use anyhow::{Context, Result, bail};
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, deadpool};
-use diesel_async::{
-    AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
-};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use futures_util::future::BoxFuture;
 use koherent_diesel::{AuditedPool, LiveHistory, check};
 
@@ -75,13 +73,11 @@ pub async fn open(url: &str) -> Result<Database> {
             format!("cannot connect to `{shown}`: does the server run, and the database exist? Choose another with --database-url")
         })
     };
-    let mut harness = AsyncMigrationHarness::new(connect().await?);
-    harness
-        .run_pending_migrations(koherent_diesel::MIGRATIONS.and(MIGRATIONS))
+    let migrations = koherent_diesel::MIGRATIONS.and(MIGRATIONS);
+    let mut connection = koherent_diesel::migrate_async(connect().await?, migrations)
+        .await
         .map_err(|error| anyhow::anyhow!(error))
         .with_context(|| format!("cannot bring the database `{shown}` up to date"))?;
-    drop(harness);
-    let mut connection = connect().await?;
     expect_none(check(&mut connection, tracked()).await, &shown)?;
     let mut config = ManagerConfig::default();
     config.custom_setup = Box::new(|url| {

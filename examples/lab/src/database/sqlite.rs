@@ -5,7 +5,7 @@ use diesel::{Connection, SqliteConnection};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, deadpool};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use koherent_diesel::{AuditedPool, LiveHistory, check};
 
 use super::{Database, expect_none, tracked, without_password};
@@ -78,8 +78,7 @@ pub async fn open(url: &str) -> Result<Database> {
 fn migrate(connection: &mut SqliteConnection) -> Result<()> {
     use diesel::connection::SimpleConnection as _;
     connection.batch_execute(PRAGMAS)?;
-    connection
-        .run_pending_migrations(koherent_diesel::MIGRATIONS.and(MIGRATIONS))
+    koherent_diesel::migrate(connection, koherent_diesel::MIGRATIONS.and(MIGRATIONS))
         .map_err(|error| anyhow::anyhow!(error))?;
     Ok(())
 }

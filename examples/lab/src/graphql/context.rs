@@ -1,6 +1,7 @@
 //! What resolvers share: the pool, whose request this is, and what they load together.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::{self, not};
@@ -11,7 +12,8 @@ use diesel_async::RunQueryDsl as _;
 use juniper::FromContext;
 use koherent_core::{Attribution, ChangeKind};
 use koherent_diesel::{
-    AuditedConnection, Changed, ConnectionPool, HistoryFilter, HistoryScope, as_of, changed,
+    AuditedConnection, Changed, ConnectionPool, HistoryFilter, HistoryScope, Idempotency, as_of,
+    changed,
 };
 use koherent_juniper::{Batch, Error, Provenance};
 
@@ -27,6 +29,9 @@ pub struct Lab {
     pub attribution: Attribution,
     /// The histories that they may see: those of their organization.
     pub provenance: Provenance,
+    idempotency: Option<Idempotency>,
+    /// How many mutations have begun: they run one after the other, in the order of the document.
+    mutations: AtomicUsize,
     measurements: Batch<(i64, Moment), Vec<Measurement>>,
     tags: Batch<(i64, Moment), Vec<Tag>>,
 }
@@ -70,9 +75,30 @@ impl Lab {
             pool: database.pool.clone(),
             attribution,
             provenance: Provenance::new(own).with_live(database.live.clone()),
+            idempotency: None,
+            mutations: AtomicUsize::new(0),
             measurements: Batch::new(),
             tags: Batch::new(),
         }
+    }
+
+    /// The same context, of a request that came with an idempotency key.
+    #[must_use]
+    pub fn with_idempotency(self, idempotency: Option<Idempotency>) -> Self {
+        Self {
+            idempotency,
+            ..self
+        }
+    }
+
+    /// A connection for a mutation: what it changes is changed once, where the request came with a key.
+    pub(super) async fn mutating(&self) -> Result<Connection, Error> {
+        let mutation = self.mutations.fetch_add(1, Ordering::Relaxed);
+        let conn = self.connection().await?;
+        Ok(match &self.idempotency {
+            Some(key) => conn.with_idempotency(key.part(&mutation.to_string())),
+            None => conn,
+        })
     }
 
     /// A connection whose changes have this request's attribution.

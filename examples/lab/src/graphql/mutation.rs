@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use diesel::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
-use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 use juniper::{GraphQLInputObject, ID, Nullable, graphql_object};
 use koherent_core::{Clock, ErrorCode, SystemClock};
 use koherent_juniper::Error;
@@ -38,7 +38,7 @@ impl Mutation {
             created_at: now(),
             storage_code: storage_code()?,
         };
-        let mut conn = context.connection().await?;
+        let mut conn = context.mutating().await?;
         let created = conn
             .audited_insert(samples::table, &new)
             .returning(Sample::as_returning())
@@ -77,7 +77,7 @@ impl Mutation {
                 })
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let mut conn = context.connection().await?;
+        let mut conn = context.mutating().await?;
         let created = conn
             .audited_insert(samples::table, &new)
             .returning(Sample::as_returning())
@@ -100,7 +100,7 @@ impl Mutation {
             value,
             unit: &unit,
         };
-        let mut conn = context.connection().await?;
+        let mut conn = context.mutating().await?;
         let added = conn
             .audited_insert(measurements::table, &new)
             .get_result::<Measurement>()
@@ -111,40 +111,44 @@ impl Mutation {
     /// Marks a sample. A tag that nobody used before is made; a sample that has it already stays as it is.
     async fn tag_sample(context: &Lab, id: ID, label: String) -> Result<SampleNode, Error> {
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection().await?;
-        conn.transaction(async |conn| {
-            let sample = present(conn, id).await?;
-            let tag = tags::label.eq(&label);
-            let make = diesel::insert_into(tags::table).values(tag);
-            conn.audited_upsert(make.on_conflict_do_nothing())
-                .execute()
-                .await?;
-            let find = tags::table.filter(tags::label.eq(&label));
-            let tag: i64 = find.select(tags::id).first(conn).await?;
-            let link = (sample_tags::sample_id.eq(id), sample_tags::tag_id.eq(tag));
-            let link = diesel::insert_into(sample_tags::table).values(link);
-            conn.audited_upsert(link.on_conflict_do_nothing())
-                .execute()
-                .await?;
-            Ok(SampleNode::present(sample))
-        })
-        .await
+        let mut conn = context.mutating().await?;
+        let transaction = conn.transaction_with_retry();
+        transaction
+            .run(async |conn| {
+                let sample = present(conn, id).await?;
+                let tag = tags::label.eq(&label);
+                let make = diesel::insert_into(tags::table).values(tag);
+                conn.audited_upsert(make.on_conflict_do_nothing())
+                    .execute()
+                    .await?;
+                let find = tags::table.filter(tags::label.eq(&label));
+                let tag: i64 = find.select(tags::id).first(conn).await?;
+                let link = (sample_tags::sample_id.eq(id), sample_tags::tag_id.eq(tag));
+                let link = diesel::insert_into(sample_tags::table).values(link);
+                conn.audited_upsert(link.on_conflict_do_nothing())
+                    .execute()
+                    .await?;
+                Ok(SampleNode::present(sample))
+            })
+            .await
     }
 
     /// Takes a mark off a sample. The tag itself stays.
     async fn untag_sample(context: &Lab, id: ID, label: String) -> Result<SampleNode, Error> {
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection().await?;
-        conn.transaction(async |conn| {
-            let sample = present(conn, id).await?;
-            let tag = tags::table.filter(tags::label.eq(&label));
-            let links = sample_tags::table
-                .filter(sample_tags::sample_id.eq(id))
-                .filter(sample_tags::tag_id.eq_any(tag.select(tags::id)));
-            conn.audited_delete(links).execute().await?;
-            Ok(SampleNode::present(sample))
-        })
-        .await
+        let mut conn = context.mutating().await?;
+        let transaction = conn.transaction_with_retry();
+        transaction
+            .run(async |conn| {
+                let sample = present(conn, id).await?;
+                let tag = tags::table.filter(tags::label.eq(&label));
+                let links = sample_tags::table
+                    .filter(sample_tags::sample_id.eq(id))
+                    .filter(sample_tags::tag_id.eq_any(tag.select(tags::id)));
+                conn.audited_delete(links).execute().await?;
+                Ok(SampleNode::present(sample))
+            })
+            .await
     }
 
     #[expect(
@@ -175,7 +179,7 @@ impl Mutation {
             return Err(NOTHING_TO_CHANGE);
         }
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection().await?;
+        let mut conn = context.mutating().await?;
         let mut update = conn.audited_update(samples::table.find(id), changes);
         if let Some(reason) = reason {
             update = update.reason(&reason);
@@ -195,29 +199,31 @@ impl Mutation {
         reason: Option<String>,
     ) -> Result<SampleNode, Error> {
         let id = number(&id).ok_or(diesel::result::Error::NotFound)?;
-        let mut conn = context.connection().await?;
+        let mut conn = context.mutating().await?;
         let reason = reason.as_deref();
-        conn.transaction(async |conn| {
-            let marks = sample_tags::table.filter(sample_tags::sample_id.eq(id));
-            let mut delete = conn.audited_delete(marks);
-            if let Some(reason) = reason {
-                delete = delete.reason(reason);
-            }
-            delete.execute().await?;
-            let measured = measurements::table.filter(measurements::sample_id.eq(id));
-            let mut delete = conn.audited_delete(measured);
-            if let Some(reason) = reason {
-                delete = delete.reason(reason);
-            }
-            delete.execute().await?;
-            let mut delete = conn.audited_delete(samples::table.find(id));
-            if let Some(reason) = reason {
-                delete = delete.reason(reason);
-            }
-            let gone = delete.returning(Sample::as_returning());
-            Ok(SampleNode::gone(gone.get_result::<Sample>().await?))
-        })
-        .await
+        let transaction = conn.transaction_with_retry();
+        transaction
+            .run(async |conn| {
+                let marks = sample_tags::table.filter(sample_tags::sample_id.eq(id));
+                let mut delete = conn.audited_delete(marks);
+                if let Some(reason) = reason {
+                    delete = delete.reason(reason);
+                }
+                delete.execute().await?;
+                let measured = measurements::table.filter(measurements::sample_id.eq(id));
+                let mut delete = conn.audited_delete(measured);
+                if let Some(reason) = reason {
+                    delete = delete.reason(reason);
+                }
+                delete.execute().await?;
+                let mut delete = conn.audited_delete(samples::table.find(id));
+                if let Some(reason) = reason {
+                    delete = delete.reason(reason);
+                }
+                let gone = delete.returning(Sample::as_returning());
+                Ok(SampleNode::gone(gone.get_result::<Sample>().await?))
+            })
+            .await
     }
 }
 

@@ -166,6 +166,18 @@ impl Query {
         };
         context.provenance.changes(tables, ask).await
     }
+
+    /// Whether a transaction was committed: one whose outcome was not known, by the id in `extensions.transaction` of its error.
+    async fn transaction_committed(context: &Lab, id: ID) -> Result<bool, Error> {
+        let Ok(transaction) = id.parse() else {
+            return Ok(false);
+        };
+        let mut conn = context.connection().await?;
+        let outcome = koherent_diesel::outcome(transaction)
+            .load(&mut conn)
+            .await?;
+        Ok(outcome == koherent_diesel::Outcome::Committed)
+    }
 }
 
 /// The number that an id is, if it is one.
