@@ -2,6 +2,9 @@
 //! which of its types something differs.
 #![allow(
     clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    unreachable_pub,
+    missing_docs,
     missing_debug_implementations,
     reason = "a test fails by panicking, and is nobody's API"
 )]
