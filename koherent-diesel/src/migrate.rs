@@ -36,6 +36,10 @@ use crate::failure::Failure;
 /// # Errors
 ///
 /// Where a migration fails, and where the lock cannot be had within [`PATIENCE`].
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a source is given as Diesel's own harness takes it"
+)]
 pub fn migrate<C, S>(connection: &mut C, source: S) -> Result<Vec<String>>
 where
     C: Connection<Backend: Engine> + MigrationHarness<<C as Connection>::Backend>,
