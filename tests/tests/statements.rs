@@ -45,6 +45,8 @@ async fn statements_do_not_grow_with_rows_entries_or_fields() {
     let changes =
         "{ samples { provenance { task { changes(pagination: { limit: 3 }) { id kind } } } } }";
     let beside = "{ samples { measurements { value provenance { kind } } tags { label provenance { kind } } } }";
+    let counted = "{ samples { provenanceCount updates: provenanceCount(filters: { kind: UPDATE }) tagHistoryCount
+        provenance(pagination: { limit: 1 }) { task { changesCount childrenCount } } } }";
 
     let child = altered_task_token("task-b", |token| token.parent("task-a", "task-a"));
     let mut seen: Vec<Vec<usize>> = Vec::new();
@@ -82,7 +84,7 @@ async fn statements_do_not_grow_with_rows_entries_or_fields() {
             );
             counts.push(count);
         }
-        for query in [families, changes, beside] {
+        for query in [families, changes, beside, counted] {
             counts.push(statements(&lab, query).await.0);
         }
         seen.push(counts);
@@ -95,5 +97,7 @@ async fn statements_do_not_grow_with_rows_entries_or_fields() {
     assert_eq!(seen[0][3], 2 + 4);
     // Measurements, tags, and the entries of each.
     assert_eq!(seen[0][4], 1 + 2 + 2);
+    // Samples and entries; entries of two kinds and links, counted; what was done under tasks, per table, and their children.
+    assert_eq!(seen[0][5], 2 + 3 + 4 + 1);
     assert_eq!(seen[0], seen[1]);
 }
