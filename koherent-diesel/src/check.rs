@@ -34,7 +34,7 @@ pub enum Difference {
     /// A table lacks a column.
     #[error(
         "the table `{table}` lacks the column `{column}`: `koherent migration generate` writes the migration that follows a change \
-         of a table, and `koherent setup` what Koherent's own tables lack; if the column is gone, or renamed, change the declaration"
+         of a table, and `koherent setup` runs those of Koherent's own; if the column is gone, or renamed, change the declaration"
     )]
     MissingColumn {
         /// The table.
