@@ -135,7 +135,7 @@ impl Composer<'_> {
         // As records, they are compared byte by byte.
         let mut changed = Sql::new();
         changed.push("CAST(ROW(");
-        self.audited(&mut changed);
+        self.audited(&mut changed, "");
         changed
             .push(") AS record) *<> CAST(ROW(")
             .numbered("k_old.k_o", self.table.columns.len())
@@ -207,7 +207,7 @@ impl Composer<'_> {
         sql.push("WITH k_old(")
             .numbered("k_o", self.table.columns.len())
             .push(") AS MATERIALIZED (SELECT ");
-        self.audited(sql);
+        self.audited(sql, "");
         sql.push(" FROM ").table(self.table.name);
         sql.part(filter).push(" FOR NO KEY UPDATE), ");
     }
@@ -246,21 +246,33 @@ impl Composer<'_> {
         }
     }
 
-    /// ` RETURNING first, audited columns, wanted columns`.
+    /// ` RETURNING first, audited columns, wanted columns`. A row of a table that inherits from this one is refused.
     fn returning(&self, sql: &mut Sql, first: &str) {
-        sql.push(" RETURNING ").push(first);
-        self.audited(sql);
+        let identity = guard::identity(self.table.name);
+        sql.push(" RETURNING ").push(first).push("CASE WHEN ");
+        sql.table(self.table.name)
+            .push(".tableoid = ")
+            .push(&identity)
+            .push(" OR pg_partition_root(")
+            .table(self.table.name);
+        sql.push(".tableoid) IS NOT NULL OR koherent_row_of_child(")
+            .push(&identity)
+            .push(", ")
+            .table(self.table.name);
+        sql.push(".tableoid) THEN ");
+        self.audited(sql, " END");
         if let Some((columns, _)) = &self.returned {
             sql.push(", ").part(columns.clone());
         }
     }
 
-    /// `table.column, …`.
-    fn audited(&self, sql: &mut Sql) {
+    /// `table.column, …`, with something behind the first.
+    fn audited(&self, sql: &mut Sql, behind_first: &str) {
         for (at, column) in self.table.columns.iter().enumerate() {
             sql.push(if at > 0 { ", " } else { "" })
                 .table(self.table.name);
             sql.push(".").identifier(column.name);
+            sql.push(if at == 0 { behind_first } else { "" });
         }
     }
 

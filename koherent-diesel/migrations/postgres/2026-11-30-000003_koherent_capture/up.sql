@@ -183,6 +183,18 @@ BEGIN
     same_key := (SELECT format('CAST(ROW(%s) AS record) *= CAST(ROW(%s) AS record)',
                                string_agg(format('o.%I', name), ', ' ORDER BY at), string_agg(format('n.%I', name), ', ' ORDER BY at))
                  FROM unnest(TG_ARGV[3]::text[]) WITH ORDINALITY AS names (name, at));
+    IF TG_OP IN ('UPDATE', 'DELETE') AND (SELECT relkind = 'r' AND relhassubclass FROM pg_class WHERE oid = TG_RELID) THEN
+        -- Rows of a child table have no entry here: what is deleted without one is taken for such a row.
+        EXECUTE format(CASE TG_OP
+            WHEN 'UPDATE' THEN 'SELECT EXISTS (SELECT FROM koherent_new AS t WHERE NOT EXISTS (SELECT FROM ONLY %1$s AS l WHERE %2$s))'
+            ELSE 'SELECT EXISTS (SELECT FROM koherent_old AS t WHERE coalesce((SELECT h.history_kind = ''-'' FROM %3$s AS h WHERE %4$s '
+                 'ORDER BY h.history_id DESC LIMIT 1), true))' END,
+            full_name, same_key_alive, history, same_key_there) INTO is_missing;
+        IF is_missing THEN
+            PERFORM koherent_row_of_child(TG_RELID, inhrelid) FROM pg_inherits WHERE inhparent = TG_RELID LIMIT 1;
+        END IF;
+        is_missing := true;
+    END IF;
     IF TG_OP = 'TRUNCATE' THEN
         changed := format('SELECT *, ''-'' AS koherent_kind FROM %s', full_name);
     ELSIF NOT is_interleaved THEN
@@ -281,7 +293,7 @@ BEGIN
             WHERE t.tgrelid = partitioned AND p.proname = 'koherent_guard'
                 AND NOT EXISTS (SELECT FROM pg_trigger AS there WHERE there.tgrelid = partition AND there.tgname = t.tgname)
         LOOP
-            EXECUTE regexp_replace(definition, ' ON .* (REFERENCING|FOR EACH STATEMENT)', format(' ON %s \1', partition));
+            EXECUTE regexp_replace(definition, ' ON .*? (REFERENCING|FOR EACH STATEMENT)', format(' ON %s \1', partition));
             guarded := guarded + 1;
         END LOOP;
     END LOOP;
@@ -289,13 +301,10 @@ BEGIN
 END
 $$;
 
--- Refuses a row of a table that inherits from the one whose history would get the entry. Rows of partitions are rows of their table.
-CREATE FUNCTION koherent_row_of_child(tracked regclass, child regclass) RETURNS text LANGUAGE plpgsql AS $$
+-- Refuses to change a row of a table that inherits from the one whose history would get the entry.
+CREATE FUNCTION koherent_row_of_child(tracked regclass, child regclass) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM pg_class WHERE oid = tracked AND relkind = 'p') THEN
-        RETURN NULL;
-    END IF;
-    RAISE EXCEPTION 'the row stands in %, which inherits from %: change it there, so that its history has the entry', child, tracked
+    RAISE EXCEPTION 'the row stands in %, which inherits from %: change it there, so that its own history has the entry', child, tracked
         USING ERRCODE = 'KO001', TABLE = tracked::text, CONSTRAINT = 'koherent_guard';
 END
 $$;

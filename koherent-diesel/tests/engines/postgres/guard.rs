@@ -328,3 +328,277 @@ async fn nobody_borrows_the_rights_of_a_guard() {
     .await
     .unwrap();
 }
+
+koherent_diesel::audited_table! {
+    items => items_history (id) {
+        id -> BigInt,
+        state -> Text,
+        old -> Text,
+    }
+}
+
+koherent_diesel::audited_table! {
+    users => users_history (id) {
+        id -> BigInt,
+        name -> Text,
+    }
+}
+
+koherent_diesel::audited_table! {
+    cities => cities_history (id) {
+        id -> BigInt,
+        name -> Text,
+    }
+}
+
+/// A table with an enum, its history, and its guard.
+async fn items(guard: &Guard) -> (Database, AuditedConnection<Conn>) {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    for ddl in [
+        "CREATE TYPE st AS ENUM ('new', 'done');
+         CREATE TABLE items (id bigint PRIMARY KEY, state st NOT NULL, old varchar(5) NOT NULL)",
+        &items::table::history_ddl::<Backend>(),
+        &items::table::guard_ddl::<Backend>(guard),
+    ] {
+        conn.batch_execute(ddl).await.unwrap();
+    }
+    (database, conn)
+}
+
+async fn lines(conn: &mut AuditedConnection<Conn>, sql: &str) -> Vec<String> {
+    #[derive(diesel::QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        line: String,
+    }
+    let lines: Vec<Line> = diesel_async::RunQueryDsl::load(diesel::sql_query(sql), conn)
+        .await
+        .unwrap();
+    lines.into_iter().map(|line| line.line).collect()
+}
+
+/// The usual way to take a value out of an enum: the type is made anew, and the old one dropped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_type_of_the_application_can_be_replaced_and_no_value_is_lost() {
+    for guard in [Guard::refuse(), Guard::capture()] {
+        let (_database, mut conn) = items(&guard).await;
+        let insert = "INSERT INTO items VALUES (1, 'done', 'a')";
+        conn.batch_execute(&format!(
+            "BEGIN; SELECT koherent_pause('seed'); {insert}; COMMIT"
+        ))
+        .await
+        .unwrap();
+        conn.batch_execute(
+            "ALTER TYPE st RENAME TO st_old; CREATE TYPE st AS ENUM ('open', 'done');
+             ALTER TABLE items ALTER COLUMN state TYPE st USING state::text::st; DROP TYPE st_old;
+             ALTER TABLE items ALTER COLUMN old TYPE varchar(50)",
+        )
+        .await
+        .unwrap();
+        let update = diesel::dsl::sql::<diesel::sql_types::Text>("'open'");
+        conn.audited_update(items::table.find(1), items::state.eq(update))
+            .execute()
+            .await
+            .unwrap();
+        conn.audited_update(items::table.find(1), items::old.eq("as long as it is now"))
+            .execute()
+            .await
+            .unwrap();
+        let told = lines(
+            &mut conn,
+            "SELECT history_kind || state || ' ' || old AS line FROM items_history ORDER BY history_id",
+        )
+        .await;
+        assert_eq!(told, ["~open a", "~open as long as it is now"]);
+    }
+}
+
+/// What a migration does to a table goes on behind it, in the same run: the guard leaves empty what is gone, and keeps as text
+/// what its history cannot hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_survives_columns_that_are_dropped_renamed_and_retyped() {
+    let (_database, mut conn) = items(&Guard::capture()).await;
+    conn.batch_execute(
+        "INSERT INTO items VALUES (1, 'new', 'a');
+         ALTER TABLE items DROP COLUMN old; UPDATE items SET state = 'done';
+         ALTER TABLE items RENAME COLUMN state TO status; UPDATE items SET status = 'new';
+         ALTER TABLE items ADD COLUMN state jsonb NOT NULL DEFAULT '{}'; UPDATE items SET state = '{\"a\": 1}'",
+    )
+    .await
+    .unwrap();
+    let told = lines(
+        &mut conn,
+        "SELECT concat_ws(' ', history_kind, state, old, history_context->'unkept') AS line FROM items_history ORDER BY history_id",
+    )
+    .await;
+    assert_eq!(told, ["+ new a", "~ done", "~ {\"a\": 1}"]);
+    // The key is what a history is of.
+    conn.batch_execute("ALTER TABLE items RENAME COLUMN id TO item_id")
+        .await
+        .unwrap();
+    let error = conn
+        .batch_execute("UPDATE items SET state = '{}'")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "UPDATE of items refused, it would leave no history: its guard knows the key (id), which is not there any more"
+    );
+}
+
+/// A table keeps its guard when it gets another name, and another table of its old name has none of its arms.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guards_know_their_table_by_schema_and_identity() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    let other = format!("{}_other", database.schema());
+    for ddl in [
+        "CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL)".to_owned(),
+        users::table::history_ddl::<Backend>(),
+        format!(
+            "CREATE SCHEMA {other}; CREATE TABLE {other}.users (id bigint PRIMARY KEY, name text NOT NULL);"
+        ),
+        users::table::history_ddl::<Backend>()
+            .replace("\"users_history\"", &format!("{other}.users_history")),
+    ] {
+        // The indexes of the second history have names in a schema of their own.
+        conn.batch_execute(&ddl).await.unwrap();
+    }
+    let guard = users::table::guard_ddl::<Backend>(&Guard::capture());
+    conn.batch_execute(&format!(
+        "SET search_path = {other}, {schema}; {guard}
+         CREATE FUNCTION touch() RETURNS text LANGUAGE plpgsql AS
+             $$ BEGIN UPDATE {other}.users SET name = 'touched'; RETURN 'renamed'; END $$;
+         SET search_path = {schema}, {other};
+         INSERT INTO {other}.users VALUES (1, 'a'); INSERT INTO {schema}.users VALUES (1, 'a')",
+        schema = database.schema(),
+    ))
+    .await
+    .unwrap();
+    let touch = diesel::dsl::sql::<diesel::sql_types::Text>("touch()");
+    conn.audited_update(users::table.find(1), users::name.eq(touch))
+        .execute()
+        .await
+        .unwrap();
+    let sql = format!(
+        "SELECT history_kind || name AS line FROM {other}.users_history ORDER BY history_id"
+    );
+    assert_eq!(lines(&mut conn, &sql).await, ["+a", "~touched"]);
+    conn.batch_execute(&format!("DROP SCHEMA {other} CASCADE"))
+        .await
+        .unwrap();
+}
+
+/// Where raw writes are refused, a trigger of a statement that is not audited is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_names_the_trigger_and_what_to_do() {
+    let database = Database::guarded(&Guard::refuse()).await;
+    let (client, connection) = tokio_postgres::connect(&database.address(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+        .batch_execute(
+            "CREATE FUNCTION count_plain() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN INSERT INTO samples (name) VALUES ('counted'); RETURN NULL; END $$;
+             CREATE TRIGGER counting AFTER INSERT ON plain FOR EACH ROW EXECUTE FUNCTION count_plain()",
+        )
+        .await
+        .unwrap();
+    let error = client
+        .execute("INSERT INTO plain VALUES (1, 'one')", &[])
+        .await
+        .unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(
+        error.message(),
+        "INSERT of samples refused, it would leave no history: the trigger counting of plain makes it as part of a statement that is not audited"
+    );
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .contains("Or give samples a guard that captures.")
+    );
+}
+
+/// Partitions are guarded with their table, and those that come later by a call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_are_guarded_with_their_table() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    for ddl in [
+        "CREATE TABLE readings (id bigint PRIMARY KEY, value double precision NOT NULL) PARTITION BY RANGE (id);
+         CREATE TABLE readings_low PARTITION OF readings FOR VALUES FROM (0) TO (10);",
+        &readings::table::history_ddl::<Backend>(),
+        &readings::table::guard_ddl::<Backend>(&Guard::capture()),
+        "SELECT koherent_guard_partitions('readings');
+         CREATE TABLE readings_high PARTITION OF readings FOR VALUES FROM (10) TO (100);
+         SELECT koherent_guard_partitions('readings');
+         INSERT INTO readings_low VALUES (1, 0.5); INSERT INTO readings_high VALUES (11, 1.5);
+         UPDATE readings SET value = 2",
+    ] {
+        conn.batch_execute(ddl).await.unwrap();
+    }
+    conn.audited_update(readings::table, readings::value.eq(2.5))
+        .execute()
+        .await
+        .unwrap();
+    assert_eq!(
+        check(&mut conn, [readings::table::tracked()])
+            .await
+            .unwrap(),
+        []
+    );
+    let told = lines(
+        &mut conn,
+        "SELECT history_kind || id || ' ' || value AS line FROM readings_history ORDER BY history_id",
+    )
+    .await;
+    assert_eq!(
+        told,
+        ["+1 0.5", "+11 1.5", "~1 2", "~11 2", "~1 2.5", "~11 2.5"]
+    );
+}
+
+/// A row that is written through the parent of its table would have its entry in the history of the parent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_a_child_table_are_not_written_through_its_parent() {
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    for ddl in [
+        "CREATE TABLE cities (id bigint PRIMARY KEY, name text NOT NULL);
+         CREATE TABLE capitals (PRIMARY KEY (id)) INHERITS (cities);
+         INSERT INTO capitals VALUES (1, 'Bern'); INSERT INTO cities VALUES (2, 'Basel')",
+        &cities::table::history_ddl::<Backend>(),
+        &cities::table::guard_ddl::<Backend>(&Guard::capture()),
+    ] {
+        conn.batch_execute(ddl).await.unwrap();
+    }
+    let update = conn.audited_update(cities::table.find(1), cities::name.eq("Berne"));
+    let error = update.execute().await.unwrap_err().to_string();
+    assert!(
+        error.contains("the row stands in capitals, which inherits from cities"),
+        "{error}"
+    );
+    let error = conn
+        .audited_delete(cities::table)
+        .execute()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("the row stands in capitals"), "{error}");
+    conn.audited_update(cities::table.find(2), cities::name.eq("Basle"))
+        .execute()
+        .await
+        .unwrap();
+    let error = conn
+        .batch_execute("UPDATE cities SET name = 'raw'")
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("which inherits from cities"),
+        "{error}"
+    );
+}

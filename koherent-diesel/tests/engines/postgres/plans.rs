@@ -27,10 +27,18 @@ async fn filled() -> (Database, koherent_diesel::AuditedConnection<Conn>) {
                 'task-' || (r + e) % 100, gen_random_uuid(), 'user-' || r % 10
             FROM generate_series(0, 19) AS e, generate_series(1, 2000) AS r";
     conn.batch_execute(entries).await.unwrap();
-    conn.batch_execute("VACUUM ANALYZE samples_history")
-        .await
-        .unwrap();
-    (database, conn)
+    // As long as a transaction of another test may see the rows as they were, no page is known to be visible to all.
+    loop {
+        conn.batch_execute("VACUUM ANALYZE samples_history")
+            .await
+            .unwrap();
+        let sql = "SELECT (relallvisible >= relpages)::text AS \"QUERY PLAN\" FROM pg_class WHERE oid = 'samples_history'::regclass";
+        let visible: Line = diesel::sql_query(sql).get_result(&mut conn).await.unwrap();
+        if visible.line == "true" {
+            return (database, conn);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 /// Which rows a task changed, or created, is answered by the task's index: the entries themselves are not looked at.

@@ -951,6 +951,6 @@ async fn missing_parts_of_a_guard_are_named() {
             line.starts_with("the table `samples` is not guarded: `koherent_"),
             "{line}"
         );
-        assert!(line.contains("koherent migration generate"), "{line}");
+        assert!(line.contains("koherent setup"), "{line}");
     }
 }
