@@ -6,9 +6,9 @@ use diesel::query_builder::{QueryBuilder as _, QueryFragment};
 use diesel::{Column, Expression};
 
 use crate::history::LinkEnd;
+pub use crate::history::SubmittedLink;
 pub use crate::migrations::OWN_MIGRATIONS_TABLE;
 pub use crate::objects::{ObjectKind, OwnObject, statements};
-pub use crate::history::SubmittedLink;
 pub use crate::plain::Submitted;
 pub use crate::table::Name;
 use crate::table::{Audited, Holds};

@@ -17,17 +17,17 @@ mod engine;
 mod error;
 mod failure;
 mod gate;
-mod idempotency;
 mod guard;
 mod history;
+mod idempotency;
 mod macros;
 mod migrate;
-mod outcome;
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 mod names;
 mod objects;
+mod outcome;
 mod pending;
 mod plain;
 #[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]
@@ -62,8 +62,6 @@ pub use connection::{AuditedConnection, AuditedTransactionManager};
 pub use driver::NonBlocking;
 pub use driver::{Blocking, Driver};
 pub use engine::Engine;
-pub use idempotency::Idempotency;
-pub use outcome::{Outcome, OutcomeQuery, outcome};
 pub use error::{Error, OptionalExtension, Violation};
 pub use guard::{Guard, Policy};
 pub use history::{
@@ -73,10 +71,12 @@ pub use history::{
     TaskCursor, TaskFilter, TaskQuery, as_of, blame, changed, deleted, entries_of, entries_of_each,
     feed, history, links_of, links_of_each, read_date, resource_changes, tasks,
 };
+pub use idempotency::Idempotency;
 #[cfg(feature = "async")]
 pub use migrate::migrate_async;
 pub use migrate::{PATIENCE, migrate, with_migration_lock};
 pub use migrations::{MIGRATIONS, Migrations, NoOthers};
+pub use outcome::{Outcome, OutcomeQuery, outcome};
 pub use pending::{LoadedFrom, Pending, PendingReturning, RowOf};
 pub use plain::audited_tables;
 #[cfg(any(feature = "deadpool", feature = "bb8", feature = "r2d2"))]

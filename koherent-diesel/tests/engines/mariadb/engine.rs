@@ -224,12 +224,16 @@ impl Database {
 pub fn proxied(database: &Database) -> (String, impl AsyncFn(u16) -> Conn) {
     let address = database.address();
     let (place, options) = address.split_once('?').unwrap();
-    let socket = options.split('&').find_map(|option| option.strip_prefix("socket="));
+    let socket = options
+        .split('&')
+        .find_map(|option| option.strip_prefix("socket="));
     let socket = socket.unwrap().replace("%2F", "/");
     let place = place.to_owned();
     let connect = async move |port: u16| {
         let address = place.replace("localhost", &format!("127.0.0.1:{port}"));
-        AsyncMysqlConnection::establish(&format!("{address}?prefer_socket=false")).await.unwrap()
+        AsyncMysqlConnection::establish(&format!("{address}?prefer_socket=false"))
+            .await
+            .unwrap()
     };
     (socket, connect)
 }

@@ -42,10 +42,10 @@ async fn deadlocked(nested: bool) -> Result<usize, Error> {
     let note = samples::note.eq("ann");
     let done = if nested {
         conn.transaction(async |conn| {
-            conn.audited_update(samples::table.find(1), note.clone())
+            conn.audited_update(samples::table.find(1), note)
                 .execute()
                 .await?;
-            conn.audited_update(samples::table.find(2), note.clone())
+            conn.audited_update(samples::table.find(2), note)
                 .execute()
                 .await
         })

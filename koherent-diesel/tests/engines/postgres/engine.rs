@@ -310,7 +310,13 @@ pub fn proxied(database: &Database) -> (String, impl AsyncFn(u16) -> Conn) {
 }
 
 fn host_of(address: &str) -> &str {
-    address.split('@').nth(1).unwrap().split('/').next().unwrap()
+    address
+        .split('@')
+        .nth(1)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
 }
 
 /// `INSERT … ON CONFLICT (id) DO UPDATE SET …`.

@@ -265,7 +265,11 @@ async fn replay(conn: &mut AuditedConnection<Conn>, told: &str) {
     let rows = rows
         .into_iter()
         .map(|(id, name, slug, n)| (id, (name, slug, n)));
-    equal(entries.collect(), rows.collect(), &format!("docs\n{told}"));
+    equal(
+        &entries.collect::<Vec<_>>(),
+        &rows.collect(),
+        &format!("docs\n{told}"),
+    );
 }
 
 /// The same, of the other table.
@@ -290,20 +294,16 @@ async fn replay_tallies(conn: &mut AuditedConnection<Conn>, told: &str) {
         .into_iter()
         .map(|(id, n)| (id, (String::new(), None, n)));
     equal(
-        entries.collect(),
-        rows.collect(),
+        &entries.collect::<Vec<_>>(),
+        &rows.collect(),
         &format!("tallies\n{told}"),
     );
 }
 
-fn equal(
-    entries: Vec<(i64, Image, String, DateTime<Utc>)>,
-    rows: BTreeMap<i64, Image>,
-    told: &str,
-) {
+fn equal(entries: &[(i64, Image, String, DateTime<Utc>)], rows: &BTreeMap<i64, Image>, told: &str) {
     let mut alive: BTreeMap<i64, Image> = BTreeMap::new();
     let mut dates: BTreeMap<i64, DateTime<Utc>> = BTreeMap::new();
-    for (id, image, kind, date) in &entries {
+    for (id, image, kind, date) in entries {
         let before = match kind.as_str() {
             "-" => alive.remove(id),
             _ => alive.insert(*id, image.clone()),
@@ -326,7 +326,7 @@ fn equal(
             "row {id}: {entries:#?}\n{told}"
         );
     }
-    assert_eq!(alive, rows, "{entries:#?}\n{told}");
+    assert_eq!(&alive, rows, "{entries:#?}\n{told}");
 }
 
 async fn rows(conn: &mut AuditedConnection<Conn>, prefix: &str) -> Vec<String> {
@@ -528,5 +528,5 @@ fn negative_control_entries_in_the_wrong_order_are_seen() {
         (1, image("heart"), "~".to_owned(), date),
         (1, image("liver"), "~".to_owned(), date),
     ];
-    equal(entries, BTreeMap::from([(1, image("heart"))]), "");
+    equal(&entries, &BTreeMap::from([(1, image("heart"))]), "");
 }

@@ -24,7 +24,7 @@ fn rounds() -> u32 {
 /// A filter and what it means, worked out in memory.
 #[derive(Debug, Clone)]
 enum Tree {
-    Leaf(Vec<Says>, HistoryFilter),
+    Leaf(Vec<Says>, Box<HistoryFilter>),
     And(Box<Tree>, Box<Tree>),
     Or(Box<Tree>, Box<Tree>),
     Not(Box<Tree>),
@@ -42,7 +42,7 @@ impl Tree {
                 let (says, filter) = random_filter(random, entries);
                 // Scopes are no conditions: they are tried by themselves.
                 if !says.iter().any(|says| matches!(says, Says::Within(_))) {
-                    break Self::Leaf(says, filter);
+                    break Self::Leaf(says, Box::new(filter));
                 }
             },
         }
@@ -50,7 +50,7 @@ impl Tree {
 
     fn filter(&self) -> HistoryFilter {
         match self {
-            Self::Leaf(_, filter) => filter.clone(),
+            Self::Leaf(_, filter) => HistoryFilter::clone(filter),
             Self::And(one, other) => one.filter().and(other.filter()),
             Self::Or(one, other) => one.filter().or(other.filter()),
             Self::Not(one) => !one.filter(),
@@ -59,7 +59,7 @@ impl Tree {
 
     fn rows(&self) -> RowFilter {
         match self {
-            Self::Leaf(_, filter) => filter.clone().into(),
+            Self::Leaf(_, filter) => HistoryFilter::clone(filter).into(),
             Self::And(one, other) => one.rows().and(other.rows()),
             Self::Or(one, other) => one.rows().or(other.rows()),
             Self::Not(one) => !one.rows(),
@@ -205,7 +205,7 @@ async fn rows_are_found_as_their_entries_say_joined_and_negated() {
 async fn what_is_unknown_of_an_entry_matches_a_negation() {
     let mut world = World::new().await;
     let conn = world.reader();
-    conn.audited_insert(samples::table, &named("liver"))
+    conn.audited_insert(samples::table, named("liver"))
         .execute()
         .await
         .unwrap();
@@ -288,12 +288,12 @@ async fn entries_are_found_by_id_label_and_impersonator() {
     let database = super::Database::new().await;
     let mut as_ann = database.audited(ann().with_impersonator("o'root")).await;
     as_ann
-        .audited_insert(samples::table, &named("liver"))
+        .audited_insert(samples::table, named("liver"))
         .execute()
         .await
         .unwrap();
     let mut conn = database.audited(ann()).await;
-    conn.audited_insert(samples::table, &named("heart"))
+    conn.audited_insert(samples::table, named("heart"))
         .execute()
         .await
         .unwrap();

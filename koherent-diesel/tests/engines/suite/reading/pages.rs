@@ -108,7 +108,7 @@ fn names_of<'c>(changes: impl Iterator<Item = &'c ResourceChange>) -> Vec<(i64, 
 async fn cursors_of_other_lists_of_changes_are_refused() {
     let mut world = World::new().await;
     let conn = world.reader();
-    conn.audited_insert(samples::table, &named("liver"))
+    conn.audited_insert(samples::table, named("liver"))
         .execute()
         .await
         .unwrap();
