@@ -59,7 +59,7 @@ impl Idempotency {
     /// A key, and the payload of the request that came with it.
     ///
     /// ```
-    /// let key = koherent_diesel::Idempotency::new("8e03978e", b"{\"query\": \"mutation …\"}");
+    /// let key = koherent_diesel::Idempotency::new("8e03978e", b"mutation { createSample }");
     /// assert_eq!(key.key(), "8e03978e");
     /// ```
     #[must_use]
@@ -76,7 +76,7 @@ impl Idempotency {
     /// document do. Give each its own name, and the same name when the request comes again.
     ///
     /// ```
-    /// let key = koherent_diesel::Idempotency::new("8e03978e", b"mutation { a: … b: … }");
+    /// let key = koherent_diesel::Idempotency::new("8e03978e", b"mutation { a: .. b: .. }");
     /// let (a, b) = (key.part("a"), key.part("b"));
     /// assert_eq!(a.key(), b.key());
     /// ```
