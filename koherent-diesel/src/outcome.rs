@@ -33,7 +33,7 @@ use crate::table::TrackedTable;
 /// # }
 /// ```
 ///
-/// It looks for entries of that transaction in all audited tables of the program ([`audited_tables`](crate::audited_tables)), and
+/// It looks for entries of that transaction in all audited tables of the program ([`audited_tables`]), and
 /// waits for a server that is still working on it: on PostgreSQL each audited statement holds an advisory lock of its
 /// transaction from the moment the server reads it, for which half a second is given; on MariaDB and MySQL uncommitted entries are locked; on SQLite a commit is done when the process is gone. Where
 /// the id says when it was made, as Koherent's do (RFC 9562 §5.7), only entries from the day before that on are looked at, so the clocks of the

@@ -51,7 +51,7 @@ struct Options {
     /// it they may come from the environment: `LAB_AUTH__…` and `LAB_PROVENANCE__…`.
     #[arg(long, env = "LAB_CONFIG", global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A page of another origin that may use the service (CORS), such as https://notebook.example; may be given several times,
+    /// A page of another origin that may use the service (CORS), such as `https://notebook.example`; may be given several times,
     /// or separated by commas.
     #[arg(
         long,
