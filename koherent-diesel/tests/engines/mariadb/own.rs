@@ -242,3 +242,28 @@ async fn transactions_are_begun_as_they_are_asked_for() {
     let kept = conn.audited_delete(samples::table).execute().await;
     assert_eq!(kept.unwrap(), 3);
 }
+
+/// `UPDATE IGNORE` runs triggers for rows that it leaves alone because their new values are taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_ignores_a_taken_value_leaves_no_entry() {
+    let database = Database::guarded(&koherent_diesel::Guard::capture()).await;
+    let mut conn = database.audited(ann()).await;
+    for name in ["liver", "heart"] {
+        conn.audited_insert(samples::table, named(name))
+            .execute()
+            .await
+            .unwrap();
+    }
+    conn.batch_execute(
+        "UPDATE IGNORE samples SET name = 'liver' WHERE id = 2; UPDATE IGNORE samples SET name = 'lung' WHERE id = 1",
+    )
+    .await
+    .unwrap();
+    for (id, expected) in [(2, "+"), (1, "~+")] {
+        let entries = entries_of(samples::table, id)
+            .load(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(kinds(&entries), expected, "row {id}");
+    }
+}
