@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{Output, progress};
 use crate::prune::Operation;
 use crate::registry::{Audited, audited, live};
-use crate::stamps::{STAMP_COLUMNS, Stamps};
+use crate::stamps::{EntryAttribution, STAMP_COLUMNS};
 use crate::value::exact_literal;
 
 #[derive(Debug, Args)]
@@ -125,7 +125,7 @@ fn baseline(
         .iter()
         .map(|(name, _)| format!("t.{}", engine.quote(name)))
         .collect();
-    let stamps = Stamps {
+    let stamps = EntryAttribution {
         user: arguments.user.as_deref(),
         transaction: &transaction,
         reason: &arguments.reason,

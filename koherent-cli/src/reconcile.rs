@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{Format, Output, progress};
 use crate::prune::{Operation, new_transaction};
 use crate::registry::{Audited, audited, live};
-use crate::stamps::{STAMP_COLUMNS, Stamps};
+use crate::stamps::{EntryAttribution, STAMP_COLUMNS};
 use crate::value::value;
 
 #[derive(Debug, Args)]
@@ -413,7 +413,7 @@ impl Reconciliation<'_> {
             transaction: &transaction,
         };
         operation.record(database)?;
-        let stamps = Stamps {
+        let stamps = EntryAttribution {
             user: arguments.user.as_deref(),
             transaction: &transaction,
             reason: &arguments.reason,

@@ -7,7 +7,7 @@ pub(crate) const STAMP_COLUMNS: &str = "history_kind, history_date, history_user
                                         history_transaction, history_reason, history_context";
 
 /// Whose entries these are, and why they are written.
-pub(crate) struct Stamps<'s> {
+pub(crate) struct EntryAttribution<'s> {
     pub(crate) user: Option<&'s str>,
     pub(crate) transaction: &'s str,
     pub(crate) reason: &'s str,
@@ -15,7 +15,7 @@ pub(crate) struct Stamps<'s> {
     pub(crate) context: serde_json::Value,
 }
 
-impl Stamps<'_> {
+impl EntryAttribution<'_> {
     /// The values of [`STAMP_COLUMNS`], for entries of that kind (an expression).
     pub(crate) fn values(&self, engine: Engine, kind: &str) -> String {
         // In a select, a literal is text until it is told otherwise.

@@ -373,7 +373,7 @@ where
                 Err(error) if error.is_retryable() && left > 0 => continue,
                 Err(error) => return Err(error.into()),
             };
-            let result = match connection.began(turn, &scope, options) {
+            let result = match connection.enter_transaction(turn, &scope, options) {
                 Some(open) => connection.bare_mut().batch_execute(&open).map_err(E::from),
                 None => Ok(()),
             };
@@ -455,7 +455,7 @@ where
                 Err(error) if error.is_retryable() && left > 0 => continue,
                 Err(error) => return Err(error.into()),
             };
-            let result = match connection.began(turn, &scope, options) {
+            let result = match connection.enter_transaction(turn, &scope, options) {
                 Some(open) => connection
                     .bare_mut()
                     .batch_execute(&open)

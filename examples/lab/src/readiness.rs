@@ -24,12 +24,12 @@ const WAITED: Duration = Duration::from_secs(2);
 /// What the latest look at the database found.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
-    looks: Arc<Mutex<Looks>>,
+    check: Arc<Mutex<CheckState>>,
     found: watch::Sender<Option<Found>>,
 }
 
 #[derive(Debug, Default)]
-struct Looks {
+struct CheckState {
     is_under_way: bool,
 }
 
@@ -48,7 +48,7 @@ impl Found {
 impl Readiness {
     pub(crate) fn new() -> Self {
         Self {
-            looks: Arc::default(),
+            check: Arc::default(),
             found: watch::Sender::new(None),
         }
     }
@@ -69,12 +69,12 @@ impl Readiness {
 
     /// Begins to look, unless somebody does, or has just done so.
     async fn look(&self, database: &Database) {
-        let mut looks = self.looks.lock().await;
+        let mut check = self.check.lock().await;
         let is_fresh = self.found.borrow().as_ref().is_some_and(Found::is_fresh);
-        if looks.is_under_way || is_fresh {
+        if check.is_under_way || is_fresh {
             return;
         }
-        looks.is_under_way = true;
+        check.is_under_way = true;
         let (readiness, database) = (self.clone(), database.clone());
         tokio::spawn(async move {
             // On its own, so that a panic is an answer as well.
@@ -82,9 +82,9 @@ impl Readiness {
             let is_ready = look.await.unwrap_or(false);
             let at = Instant::now();
             // Before the look is over, so that nobody begins another one in between.
-            let mut looks = readiness.looks.lock().await;
+            let mut check = readiness.check.lock().await;
             readiness.found.send_replace(Some(Found { is_ready, at }));
-            looks.is_under_way = false;
+            check.is_under_way = false;
         });
     }
 }

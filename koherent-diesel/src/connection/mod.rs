@@ -274,7 +274,12 @@ impl<C: Driver> AuditedConnection<C> {
     }
 
     /// Gives a transaction that was begun by a statement of its own its id, and says what it says to the database.
-    pub(crate) fn began(&mut self, turn: Turn, scope: &Scope, options: Options) -> Option<String> {
+    pub(crate) fn enter_transaction(
+        &mut self,
+        turn: Turn,
+        scope: &Scope,
+        options: Options,
+    ) -> Option<String> {
         let transaction = self.recorder.new_transaction();
         self.recorder.transaction = Some(transaction);
         self.turn = Some(turn);

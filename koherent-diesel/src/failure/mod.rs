@@ -35,7 +35,7 @@ impl Failure {
                 DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
                     Some(Self::Lost)
                 }
-                DatabaseErrorKind::Unknown => Self::told(&**details),
+                DatabaseErrorKind::Unknown => Self::from_details(&**details),
                 _ => None,
             },
             DieselError::RollbackErrorOnCommit { commit_error, .. } => Self::of(commit_error),
@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    fn told(details: &dyn DatabaseErrorInformation) -> Option<Self> {
+    fn from_details(details: &dyn DatabaseErrorInformation) -> Option<Self> {
         let message = details.message();
         let begins = |beginnings: &[&str]| beginnings.iter().any(|with| message.starts_with(with));
         let is_one = |of: &[&str]| of.contains(&message);
@@ -110,9 +110,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Said(&'static str, &'static str);
+    struct Details(&'static str, &'static str);
 
-    impl DatabaseErrorInformation for Said {
+    impl DatabaseErrorInformation for Details {
         fn message(&self) -> &str {
             self.0
         }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn of(message: &'static str, detail: &'static str) -> Option<Failure> {
-        let said = Box::new(Said(message, detail));
+        let said = Box::new(Details(message, detail));
         Failure::of(&DieselError::DatabaseError(
             DatabaseErrorKind::Unknown,
             said,

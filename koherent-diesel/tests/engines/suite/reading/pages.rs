@@ -27,9 +27,9 @@ async fn pages_of_changes_by_cursor_are_the_whole_in_its_order() {
         .execute()
         .await
         .unwrap();
-    type Asked = fn() -> ResourceChangeQuery;
-    let all: Asked = || resource_changes(samples::table);
-    let some: Asked = || {
+    type MakeQuery = fn() -> ResourceChangeQuery;
+    let all: MakeQuery = || resource_changes(samples::table);
+    let some: MakeQuery = || {
         let filter = HistoryFilter::new()
             .field("note")
             .field("mass")
