@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | PostgreSQL | per statement, with transition tables | a setting that the same statement sets and the trigger consumes |
 //! | SQLite | per row | a row of `koherent_session`, set and cleared inside the same transaction |
-//! | MariaDB, MySQL | per row | a session variable, cleared by the history insert |
+//! | MariaDB, MySQL | per row | a session variable, cleared by the history insert; before a delete it is spent row by row |
 
 use crate::engine::Engine;
 use crate::sql::Write;
@@ -51,6 +51,7 @@ impl Policy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
     pub(crate) policy: Policy,
+    pub(crate) captures_triggers: bool,
     pub(crate) unique: Vec<Vec<UniqueColumn>>,
     pub(crate) excluded: Vec<String>,
 }
@@ -81,9 +82,46 @@ impl Guard {
     pub const fn new(policy: Policy) -> Self {
         Self {
             policy,
+            captures_triggers: false,
             unique: Vec::new(),
             excluded: Vec::new(),
         }
+    }
+
+    /// Captures what triggers of the application write to the table as part of an audited statement, also where raw statements
+    /// are refused: the entries have the attribution and the transaction of that statement, and are marked as captured.
+    ///
+    /// MariaDB and MySQL need to be told, because a guard that captures names the columns of its table there, and has to be made
+    /// anew before one of them is dropped. Without it, such a write is refused. On PostgreSQL and SQLite guards do so always, and
+    /// this changes nothing; nor does it for a guard that captures.
+    ///
+    /// ```
+    /// # include!("doctest_setup.rs");
+    /// # fn main() {
+    /// use diesel::sqlite::Sqlite;
+    /// use koherent_diesel::{Audited, Guard, Policy};
+    ///
+    /// let guard = Guard::refuse().capture_triggers();
+    /// assert!(guard.policy() == Policy::Refuse && guard.captures_triggers());
+    /// let ddl = samples::table::guard_ddl::<Sqlite>;
+    /// assert_eq!(ddl(&guard), ddl(&Guard::refuse()));
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn capture_triggers(mut self) -> Self {
+        self.captures_triggers = true;
+        self
+    }
+
+    /// Whether it was asked to capture what triggers of the application write ([`capture_triggers`](Self::capture_triggers)).
+    ///
+    /// ```
+    /// use koherent_diesel::Guard;
+    /// assert!(!Guard::refuse().captures_triggers());
+    /// ```
+    #[must_use]
+    pub const fn captures_triggers(&self) -> bool {
+        self.captures_triggers
     }
 
     /// Says that the table has a unique constraint over these columns, beside its key. SQLite needs to know that to capture
@@ -214,6 +252,15 @@ pub(crate) fn registered(table: &TrackedTable, guard: &Guard) -> [(&'static str,
         ),
         ("kept_since", "{}".to_owned()),
     ]
+}
+
+/// What a refusal of a write says that a trigger makes as part of an audited statement.
+#[cfg(feature = "mysql")]
+pub(crate) fn trigger_refusal(event: Event, table: &str) -> String {
+    format!(
+        "a trigger's {} of {table} refused, it would leave no history: guard it with Guard::refuse().capture_triggers()",
+        event.name()
+    )
 }
 
 /// Writes `INSERT INTO koherent_table (…) VALUES (…)`, in place of the row that may be there.

@@ -174,6 +174,7 @@ pub(crate) const MYSQL: &[&str] = texts!(
     "2026-11-20-000002_koherent_reading",
     "2026-11-30-000004_koherent_retire",
     "2026-11-30-000005_koherent_transaction",
+    "2026-12-01-000006_koherent_trigger",
 );
 
 #[cfg(test)]

@@ -6,12 +6,20 @@
 //! | --- | --- |
 //! | `@koherent_armed` | which guard is armed: `*` (insert or update) or `-` (delete), and the table |
 //! | `@koherent_left` | how many more rows a delete may take |
-//! | `@koherent_statement` | whose statement it is |
+//! | `@koherent_at` | when the delete began that took the last of them |
+//! | `@koherent_statement` | whose insert or update it is |
+//! | `@koherent_deletion` | whose delete it is |
 //! | `@koherent_attribution`, `@koherent_operation` | whose transaction, and which recorded operation is running |
 //!
 //! They are set together with the begin. The insert of the history rows, which comes behind a change, clears them; before a
 //! delete it says how many rows may go. So neither costs a round trip. A trigger cannot change the table that it stands on,
 //! so nothing else can run under what is armed. Cascades run no triggers here: the check reports them.
+//!
+//! A trigger of the application may write to other tables meanwhile, and that is *part of the audited statement*: as long as an insert
+//! or update is armed; while a delete may take rows; and in the statement that took the last, for triggers behind ours. Nothing disarms
+//! after a delete, that would be a round trip more, so what it leaves behind is told from it by its time: `NOW(6)` in a
+//! trigger is the begin of the statement on top, which no two statements of a session share
+//! ([`NOW`](https://mariadb.com/kb/en/now/)). Where a session stops its clock (`SET timestamp`), the time is not believed.
 //!
 //! `TRUNCATE` runs no triggers either, but it is refused for a table that another refers to, and the name of that constraint
 //! is all that can be said. So each guarded table, and each history table, has a companion that stays empty.
@@ -24,10 +32,11 @@ use crate::ddl::Text;
 use crate::engine::Engine as _;
 use crate::guard::{
     Event, Guard, Policy, append_only, push_deregistration, push_registration, refusal,
+    trigger_refusal,
 };
 use crate::schema::ATTRIBUTION_COLUMNS;
 use crate::sql::Write as _;
-use crate::stamp::{said, stamped};
+use crate::stamp::{said, stamped, task_row};
 use crate::table::{Name, TrackedTable};
 
 type Ddl = Text<'`'>;
@@ -36,25 +45,35 @@ type Ddl = Text<'`'>;
 pub(super) fn arm(job: &Job) -> String {
     let table = job.table;
     match &job.change {
-        Change::Delete { .. } => {
-            format!(
-                "SET @koherent_armed = {}, @koherent_left = 0",
-                armed('-', table)
-            )
-        }
-        _ => {
-            let stamped = stamped(&job.recorder.attribution, job.recorder.transaction());
-            format!(
-                "SET @koherent_armed = {}, @koherent_statement = {}",
-                armed('*', table),
-                Mysql::literal(&said(&stamped, None))
-            )
-        }
+        Change::Delete { .. } => format!(
+            "SET @koherent_armed = {}, @koherent_left = 0, @koherent_armed_at = NOW(6), @koherent_deletion = {}",
+            armed('-', table),
+            attribution(job)
+        ),
+        _ => format!(
+            "SET @koherent_armed = {}, @koherent_statement = {}",
+            armed('*', table),
+            attribution(job)
+        ),
     }
 }
 
+/// Whose statement it is. With the task's row where that may not be there: a trigger may be all that writes an entry.
+fn attribution(job: &Job) -> String {
+    let recorder = &job.recorder;
+    let stamped = stamped(&recorder.attribution, recorder.transaction());
+    // A row that another agent wrote is another description to the server.
+    let unknown = recorder.unknown_task().filter(|_| !recorder.hands_over);
+    let row = unknown.map(|task| task_row(task, recorder.attribution.organization()));
+    Mysql::literal(&said(&stamped, row.as_ref()))
+}
+
 /// Nothing is armed any more.
-pub(super) const DISARM: &str = "SET @koherent_armed = NULL, @koherent_statement = NULL";
+pub(super) const DISARM: &str =
+    "SET @koherent_armed = NULL, @koherent_statement = NULL, @koherent_deletion = NULL";
+
+/// Whether a write is part of an audited statement; `koherent_stamp` asks the same.
+const IS_PART: &str = "LEFT(@koherent_armed, 1) = '*' OR LEFT(@koherent_armed, 1) = '-' AND (@koherent_left > 0 OR @koherent_at <=> NOW(6))";
 
 /// The date of an entry. On the way it disarms, or lets so many rows go.
 pub(super) fn date(deletes: Option<usize>) -> Sql {
@@ -88,39 +107,7 @@ pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
             .push(event.name())
             .push(" ON ")
             .table(table.name);
-        sql.push(" FOR EACH ROW\nBEGIN\n    DECLARE koherent_is_paused BOOLEAN;\n");
-        if guard.policy == Policy::Capture {
-            push_declarations(&mut sql);
-        }
-        let sign = if event == Event::Delete { '-' } else { '*' };
-        sql.push("    IF NOT (@koherent_armed <=> ")
-            .push(&armed(sign, table));
-        if event == Event::Delete {
-            sql.push(" AND @koherent_left > 0");
-        }
-        sql.push(") THEN\n        CALL koherent_count_paused(")
-            .push(&Mysql::literal(table.name.table))
-            .push(match event {
-                Event::Insert => ", 1, 0, 0, koherent_is_paused);\n",
-                Event::Update => ", 0, 1, 0, koherent_is_paused);\n",
-                Event::Delete => ", 0, 0, 1, koherent_is_paused);\n",
-            });
-        sql.push("        IF NOT koherent_is_paused THEN\n");
-        match guard.policy {
-            Policy::Refuse => {
-                push_signal(
-                    &mut sql,
-                    "            ",
-                    &bounded_refusal(event, table.name.table),
-                );
-            }
-            Policy::Capture => push_capture(&mut sql, table, event),
-        }
-        sql.push("        END IF;\n");
-        if event == Event::Delete {
-            sql.push("    ELSE\n        SET @koherent_left = @koherent_left - 1;\n");
-        }
-        sql.push("    END IF;\nEND;\n");
+        push_body(&mut sql, table, guard, event);
     }
     push_companion(
         &mut sql,
@@ -132,7 +119,68 @@ pub(super) fn guard(table: &TrackedTable, guard: &Guard) -> String {
         ),
     );
     push_registration::<Mysql, _>(&mut sql, table, guard);
+    if guard.captures_triggers {
+        push_captures_triggers(&mut sql, table);
+    }
     sql.0
+}
+
+/// Says in the registration that the guard captures what triggers write.
+fn push_captures_triggers(sql: &mut Ddl, table: &TrackedTable) {
+    sql.push("UPDATE koherent_table SET captures_triggers = TRUE WHERE tracked_schema = ")
+        .push(&Mysql::literal(table.name.schema.unwrap_or_default()))
+        .push(" AND tracked_table = ")
+        .push(&Mysql::literal(table.name.table))
+        .push(";\n");
+}
+
+/// What a trigger of the guard does.
+fn push_body(sql: &mut Ddl, table: &TrackedTable, guard: &Guard, event: Event) {
+    sql.push(" FOR EACH ROW\nBEGIN\n    DECLARE koherent_is_paused BOOLEAN;\n");
+    if guard.policy == Policy::Capture || guard.captures_triggers {
+        push_declarations(sql);
+    }
+    let sign = if event == Event::Delete { '-' } else { '*' };
+    sql.push("    IF NOT (@koherent_armed <=> ")
+        .push(&armed(sign, table));
+    if event == Event::Delete {
+        sql.push(" AND @koherent_left > 0");
+    }
+    sql.push(") THEN\n        CALL koherent_count_paused(")
+        .push(&Mysql::literal(table.name.table))
+        .push(match event {
+            Event::Insert => ", 1, 0, 0, koherent_is_paused);\n",
+            Event::Update => ", 0, 1, 0, koherent_is_paused);\n",
+            Event::Delete => ", 0, 0, 1, koherent_is_paused);\n",
+        });
+    sql.push("        IF NOT koherent_is_paused THEN\n");
+    match guard.policy {
+        Policy::Refuse => push_refusal(sql, table, guard.captures_triggers, event),
+        Policy::Capture => push_capture(sql, table, event),
+    }
+    sql.push("        END IF;\n");
+    if event == Event::Delete {
+        // A clock that stands still tells nothing.
+        sql.push(
+            "    ELSE\n        SET @koherent_left = @koherent_left - 1, @koherent_at = NULLIF(NOW(6), @koherent_armed_at);\n",
+        );
+    }
+    sql.push("    END IF;\nEND;\n");
+}
+
+/// Refuses a raw write, and what a trigger writes unless that is captured.
+fn push_refusal(sql: &mut Ddl, table: &TrackedTable, captures_triggers: bool, event: Event) {
+    const INDENT: &str = "            ";
+    let name = table.name.table;
+    sql.push(INDENT).push("IF ").push(IS_PART).push(" THEN\n");
+    if captures_triggers {
+        push_capture(sql, table, event);
+    } else {
+        push_signal(sql, INDENT, &bounded_trigger_refusal(event, name));
+    }
+    sql.push(INDENT).push("ELSE\n");
+    push_signal(sql, INDENT, &bounded_refusal(event, name));
+    sql.push(INDENT).push("END IF;\n");
 }
 
 /// The statements that take the guard away.
@@ -275,6 +323,17 @@ fn bounded_refusal(event: Event, table: &str) -> String {
     shorten(short.to_owned())
 }
 
+fn bounded_trigger_refusal(event: Event, table: &str) -> String {
+    let whole = format!("KO001: {}", trigger_refusal(event, table));
+    if whole.chars().count() <= MAX_MESSAGE {
+        return whole;
+    }
+    shorten(whole.replace(
+        "guard it with Guard::refuse().capture_triggers()",
+        "see Guard::capture_triggers",
+    ))
+}
+
 const MAX_MESSAGE: usize = 128;
 
 fn shorten(message: String) -> String {
@@ -414,7 +473,19 @@ mod tests {
                 "KO001: DELETE of {long} refused, it would leave no history: use audited_delete"
             )
         );
+        assert_eq!(
+            bounded_trigger_refusal(Event::Update, "tallies"),
+            "KO001: a trigger's UPDATE of tallies refused, it would leave no history: guard it with Guard::refuse().capture_triggers()"
+        );
+        assert_eq!(
+            bounded_trigger_refusal(Event::Delete, long),
+            format!(
+                "KO001: a trigger's DELETE of {long} refused, it would leave no history: see Guard::capture_triggers"
+            )
+        );
         let longest = "a".repeat(64);
+        let of_trigger = bounded_trigger_refusal(Event::Insert, &longest);
+        assert_eq!(of_trigger.chars().count(), 128, "{of_trigger}");
         let said = bounded_refusal(Event::Insert, &longest);
         assert_eq!(said.chars().count(), 128);
         assert!(
