@@ -312,28 +312,3 @@ koherent_diesel::audited_table! {
         n -> BigInt,
     }
 }
-
-/// A trigger of an application.
-pub struct AppTrigger {
-    pub name: String,
-    pub table: String,
-    pub before: bool,
-    /// `INSERT`, `UPDATE` or `DELETE`; an update of the name, where the engine can say that.
-    pub event: &'static str,
-    /// Once for the statement, rather than for each row.
-    pub per_statement: bool,
-    /// Statements, with `NEW` or `OLD` for the row.
-    pub body: String,
-}
-
-/// What triggers of an application can do on an engine.
-pub struct TriggersOf {
-    /// Change the table that they stand on.
-    pub own_table: bool,
-    /// Run once for a statement.
-    pub per_statement: bool,
-    /// Be recorded with an audited statement where raw writes are refused.
-    pub recorded_under_refuse: bool,
-    /// An upsert of id and name, as SQL.
-    pub upsert: fn(&str, i64, &str) -> String,
-}

@@ -8,8 +8,9 @@ use diesel_async::{
 };
 use diesel_migrations::MigrationHarness as _;
 use koherent_core::Attribution;
-use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard};
+use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard, Policy};
 
+use super::suite::triggers::application::Dialect;
 use crate::tables::*;
 
 pub type Conn = AsyncMysqlConnection;
@@ -40,24 +41,17 @@ pub const CASCADES_RUN_TRIGGERS: bool = false;
 /// Says that there is a pause, which nobody has recorded.
 pub const FORGE_PAUSE: &str = "SET @koherent_operation = '0199a1b2-0000-7000-8000-000000000000'";
 
-pub const APP_TRIGGERS: TriggersOf = TriggersOf {
-    own_table: false,
-    per_statement: false,
-    recorded_under_refuse: false,
-    upsert: |table, id, name| {
-        format!(
-            "INSERT INTO {table} (id, name, n) VALUES ({id}, '{name}', 0) ON DUPLICATE KEY UPDATE name = '{name}'"
-        )
-    },
-};
+/// How triggers are written.
+pub const DIALECT: Dialect = Dialect::MariaDb;
 
-/// A trigger.
-pub fn app_trigger(trigger: &AppTrigger) -> String {
-    let when = if trigger.before { "BEFORE" } else { "AFTER" };
-    format!(
-        "CREATE TRIGGER {} {when} {} ON {} FOR EACH ROW {}",
-        trigger.name, trigger.event, trigger.table, trigger.body
-    )
+/// Guards of before, what they did, and a word of what is wrong with that: what a trigger wrote could only be refused.
+pub fn earlier_guards() -> (Policy, Vec<String>, &'static str) {
+    let guards = [
+        docs::table::guard_ddl::<Backend>,
+        tallies::table::guard_ddl::<Backend>,
+    ];
+    let guards = guards.map(|ddl| ddl(&Guard::refuse()));
+    (Policy::Refuse, guards.into(), "refused: ")
 }
 
 /// Raw statements that the others have not, or have otherwise.

@@ -5,9 +5,9 @@ use chrono::{NaiveDate, NaiveDateTime};
 use diesel::mysql::Mysql;
 use diesel::{ExpressionMethods as _, QueryDsl as _, Queryable};
 use diesel_async::SimpleAsyncConnection as _;
-use koherent_diesel::{Audited, Error, check, entries_of};
+use koherent_diesel::{Audited, AuditedConnection, Error, Guard, check, entries_of};
 
-use super::engine::Database;
+use super::engine::{Conn, Database};
 use crate::tables::*;
 
 koherent_diesel::audited_table! {
@@ -246,7 +246,7 @@ async fn transactions_are_begun_as_they_are_asked_for() {
 /// `UPDATE IGNORE` runs triggers for rows that it leaves alone because their new values are taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_that_ignores_a_taken_value_leaves_no_entry() {
-    let database = Database::guarded(&koherent_diesel::Guard::capture()).await;
+    let database = Database::guarded(&Guard::capture()).await;
     let mut conn = database.audited(ann()).await;
     for name in ["liver", "heart"] {
         conn.audited_insert(samples::table, named(name))
@@ -266,4 +266,150 @@ async fn an_update_that_ignores_a_taken_value_leaves_no_entry() {
             .unwrap();
         assert_eq!(kinds(&entries), expected, "row {id}");
     }
+}
+
+/// Tables whose guards refuse, and a trigger of the application that counts deleted documents.
+async fn counted(guard: &Guard) -> Database {
+    let database = Database::new().await;
+    let mut conn = database.connect().await;
+    for ddl in [
+        "CREATE TABLE docs (id BIGINT PRIMARY KEY, name VARCHAR(100) NOT NULL, slug VARCHAR(100), n BIGINT NOT NULL); \
+         CREATE TABLE tallies (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)"
+            .to_owned(),
+        docs::table::history_ddl::<Mysql>(),
+        tallies::table::history_ddl::<Mysql>(),
+        docs::table::guard_ddl::<Mysql>(guard),
+        tallies::table::guard_ddl::<Mysql>(guard),
+        "CREATE TRIGGER counts AFTER DELETE ON docs FOR EACH ROW UPDATE tallies SET n = n + 1 WHERE id = 1".to_owned(),
+    ] {
+        conn.batch_execute(&ddl).await.unwrap();
+    }
+    let mut conn = database.audited(ann()).await;
+    let tally = (tallies::id.eq(1_i64), tallies::n.eq(0_i64));
+    conn.audited_insert(tallies::table, tally)
+        .execute()
+        .await
+        .unwrap();
+    database
+}
+
+async fn insert_docs(conn: &mut AuditedConnection<Conn>, count: i64) {
+    let rows = (1..=count).map(|id| (docs::id.eq(id), docs::name.eq("Liver"), docs::n.eq(0_i64)));
+    let rows: Vec<_> = rows.collect();
+    conn.audited_insert(docs::table, rows)
+        .execute()
+        .await
+        .unwrap();
+}
+
+/// A guard that was not told to capture says how to tell it; the registration says whether it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_that_refuses_a_trigger_says_what_to_do() {
+    use diesel_async::RunQueryDsl as _;
+    for (guard, captures) in [
+        (Guard::refuse(), false),
+        (Guard::refuse().capture_triggers(), true),
+    ] {
+        let database = counted(&guard).await;
+        let mut conn = database.audited(ann()).await;
+        let registered = diesel::dsl::sql::<diesel::sql_types::Bool>(
+            "(SELECT captures_triggers FROM koherent_table WHERE tracked_table = 'tallies')",
+        );
+        let registered: bool = diesel::select(registered)
+            .get_result(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(registered, captures);
+        insert_docs(&mut conn, 2).await;
+        let deleted = conn.audited_delete(docs::table).execute().await;
+        if captures {
+            assert_eq!(deleted.unwrap(), 2);
+            continue;
+        }
+        let error = deleted.unwrap_err();
+        assert!(matches!(error, Error::GuardRefused { .. }), "{error:?}");
+        let advice = "a trigger's UPDATE of tallies refused, it would leave no history: guard it with Guard::refuse().capture_triggers()";
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+}
+
+/// A session whose clock stands still cannot tell a statement from the next: then nothing behind a delete is part of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_stands_still_lends_no_attribution() {
+    let database = counted(&Guard::refuse().capture_triggers()).await;
+    let mut conn = database.audited(ann()).await;
+    insert_docs(&mut conn, 2).await;
+    conn.batch_execute("DROP TRIGGER counts; SET timestamp = 1796000000.25")
+        .await
+        .unwrap();
+    conn.audited_delete(docs::table).execute().await.unwrap();
+    let raw = "UPDATE tallies SET n = 100";
+    let error = conn.batch_execute(raw).await.unwrap_err();
+    assert!(error.to_string().contains("use audited_update"), "{error}");
+}
+
+/// The task of a statement that only a trigger writes an entry for has its row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_under_which_a_trigger_alone_writes_is_known() {
+    use diesel_async::RunQueryDsl as _;
+    let database = counted(&Guard::refuse().capture_triggers()).await;
+    let mut conn = database.audited(ann()).await;
+    insert_docs(&mut conn, 1).await;
+    conn.batch_execute(
+        "CREATE TRIGGER touched AFTER UPDATE ON docs FOR EACH ROW UPDATE tallies SET n = n + 10 WHERE id = 1",
+    )
+    .await
+    .unwrap();
+    let mut conn = database.audited(under_task("t1")).await;
+    // It changes nothing.
+    let same = conn.audited_update(docs::table, docs::name.eq("Liver"));
+    same.execute().await.unwrap();
+    let entry = "(SELECT max(history_task) FROM tallies_history WHERE n = 10)";
+    let task = "(SELECT max(task_id) FROM koherent_task)";
+    for of in [entry, task] {
+        let sql = diesel::dsl::sql::<diesel::sql_types::Text>(of);
+        let task: String = diesel::select(sql).get_result(&mut conn).await.unwrap();
+        assert_eq!(task, "t1", "{of}");
+    }
+    // And the row is the one that later statements of the task find.
+    let other = conn.audited_update(docs::table, docs::name.eq("Heart"));
+    other.execute().await.unwrap();
+}
+
+/// Changes that take several statements are one: each row is counted, under one transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_in_several_statements_are_counted_as_one() {
+    use diesel_async::RunQueryDsl as _;
+    // As many keys as one statement takes, and some.
+    let count = match std::env::var("KOHERENT_EFFORT").as_deref() {
+        Ok("full") => 70_000,
+        _ => 50,
+    };
+    let database = counted(&Guard::refuse().capture_triggers()).await;
+    let mut conn = database.audited(ann()).await;
+    conn.batch_execute(
+        "CREATE TRIGGER touched AFTER UPDATE ON docs FOR EACH ROW UPDATE tallies SET n = n + 1 WHERE id = 1",
+    )
+    .await
+    .unwrap();
+    insert_docs(&mut conn, count).await;
+    let update = conn.audited_update(docs::table, docs::name.eq("Heart"));
+    update.execute().await.unwrap();
+    conn.audited_delete(docs::table).execute().await.unwrap();
+    let sql = "SELECT count(*) AS n FROM tallies_history WHERE history_user = 'ann' AND history_kind = '~' AND history_transaction IN \
+               (SELECT history_transaction FROM docs_history WHERE history_kind <> '+')";
+    let (entries, transactions) = (
+        sql.to_owned(),
+        sql.replace("count(*)", "count(DISTINCT history_transaction)"),
+    );
+    for (sql, expected) in [(entries, 2 * count), (transactions, 2)] {
+        let counted: Counted = diesel::sql_query(sql).get_result(&mut conn).await.unwrap();
+        assert_eq!(counted.n, expected);
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    n: i64,
 }

@@ -9,8 +9,11 @@ use diesel_async::{
 use diesel_migrations::MigrationHarness as _;
 use futures_util::future::BoxFuture;
 use koherent_core::Attribution;
-use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard, HistoryReader, LiveHistory};
+use koherent_diesel::{
+    Audited, AuditedConnection, AuditedPool, Guard, HistoryReader, LiveHistory, Policy,
+};
 
+use super::suite::triggers::application::Dialect;
 use crate::tables::*;
 
 pub type Conn = AsyncPgConnection;
@@ -42,42 +45,24 @@ pub const CASCADES_RUN_TRIGGERS: bool = true;
 pub const FORGE_PAUSE: &str =
     "SELECT set_config('koherent.operation', '0199a1b2-0000-7000-8000-000000000000', true)";
 
-pub const APP_TRIGGERS: TriggersOf = TriggersOf {
-    own_table: true,
-    per_statement: true,
-    recorded_under_refuse: true,
-    upsert: |table, id, name| {
-        format!(
-            "INSERT INTO {table} (id, name, n) VALUES ({id}, '{name}', 0) ON CONFLICT (id) DO UPDATE SET name = '{name}'"
-        )
-    },
-};
+/// How triggers are written.
+pub const DIALECT: Dialect = Dialect::Postgres;
 
-/// A trigger and its function.
-pub fn app_trigger(trigger: &AppTrigger) -> String {
-    let AppTrigger {
-        name,
-        table,
-        before,
-        event,
-        per_statement,
-        body,
-    } = trigger;
-    let when = if *before { "BEFORE" } else { "AFTER" };
-    let of = match (*event, *per_statement) {
-        ("UPDATE", _) => "UPDATE OF name",
-        (event, _) => event,
-    };
-    let each = if *per_statement { "STATEMENT" } else { "ROW" };
-    let result = match (*before && !*per_statement, *event) {
-        (false, _) => "NULL",
-        (true, "DELETE") => "OLD",
-        (true, _) => "NEW",
-    };
-    format!(
-        "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN {result}; END $$; \
-         CREATE TRIGGER {name} {when} {of} ON {table} FOR EACH {each} EXECUTE FUNCTION {name}()"
-    )
+/// Guards of before, what they did, and a word of what is wrong with that: a trigger of the application that changed the row before
+/// the guard's own did had its entry first.
+pub fn earlier_guards() -> (Policy, Vec<String>, &'static str) {
+    const MIGRATION: &str =
+        include_str!("../../../migrations/postgres/2026-11-30-000003_koherent_capture/down.sql");
+    let at = MIGRATION.find("CREATE OR REPLACE FUNCTION koherent_guard()");
+    let end = MIGRATION.rfind("$$;").map(|end| end + 3);
+    let function = &MIGRATION[at.expect("it is made anew")..end.expect("it ends")];
+    let guards = [
+        docs::table::guard_ddl::<Backend>,
+        tallies::table::guard_ddl::<Backend>,
+    ];
+    let mut guards: Vec<_> = guards.map(|ddl| ddl(&Guard::capture())).into();
+    guards.push(function.to_owned());
+    (Policy::Capture, guards, "row ")
 }
 
 /// Raw statements that the others have not, or have otherwise.

@@ -9,8 +9,11 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection as _};
 use diesel_migrations::MigrationHarness;
 use koherent_core::Attribution;
-use koherent_diesel::{Audited, AuditedConnection, AuditedPool, Guard, HistoryReader, LiveHistory};
+use koherent_diesel::{
+    Audited, AuditedConnection, AuditedPool, Guard, HistoryReader, LiveHistory, Policy,
+};
 
+use super::suite::triggers::application::Dialect;
 use crate::tables::*;
 
 pub type Conn = SyncConnectionWrapper<SqliteConnection>;
@@ -44,28 +47,14 @@ pub const CASCADES_RUN_TRIGGERS: bool = true;
 pub const FORGE_PAUSE: &str =
     "UPDATE koherent_session SET operation = '0199a1b2-0000-7000-8000-000000000000'";
 
-pub const APP_TRIGGERS: TriggersOf = TriggersOf {
-    own_table: true,
-    per_statement: false,
-    recorded_under_refuse: true,
-    upsert: |table, id, name| {
-        format!(
-            "INSERT INTO {table} (id, name, n) VALUES ({id}, '{name}', 0) ON CONFLICT (id) DO UPDATE SET name = '{name}'"
-        )
-    },
-};
+/// How triggers are written.
+pub const DIALECT: Dialect = Dialect::Sqlite;
 
-/// A trigger.
-pub fn app_trigger(trigger: &AppTrigger) -> String {
-    let when = if trigger.before { "BEFORE" } else { "AFTER" };
-    let of = match trigger.event {
-        "UPDATE" => "UPDATE OF name",
-        event => event,
-    };
-    format!(
-        "CREATE TRIGGER {} {when} {of} ON {} BEGIN {}; END",
-        trigger.name, trigger.table, trigger.body
-    )
+/// Guards of before, what they did, and a word of what is wrong with that: what a trigger changed in the statement's own table was
+/// armed with it, and had no entry.
+pub fn earlier_guards() -> (Policy, Vec<String>, &'static str) {
+    let guards = include_str!("earlier_guards.sql").to_owned();
+    (Policy::Capture, vec![guards], "the entries replay to")
 }
 
 /// Raw statements that the others have not, or have otherwise.

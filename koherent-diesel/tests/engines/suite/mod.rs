@@ -20,7 +20,7 @@ mod sequences;
 mod shapes;
 mod tasks;
 mod transactions;
-mod triggers;
+pub mod triggers;
 
 async fn history_of(conn: &mut AuditedConnection<Conn>, id: i64) -> Vec<HistoryEntry> {
     entries_of(samples::table, id).load(conn).await.unwrap()
