@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod application;
 mod database;
 mod failures;
 mod generated;
