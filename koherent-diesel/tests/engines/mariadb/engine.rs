@@ -190,6 +190,12 @@ impl Database {
         database
     }
 
+    /// Makes room, where a test needs thousands: the database goes.
+    pub async fn remove(self) {
+        let drop = format!("DROP DATABASE {}", self.name);
+        self.connect().await.batch_execute(&drop).await.unwrap();
+    }
+
     pub async fn connect(&self) -> Conn {
         AsyncMysqlConnection::establish(&self.address())
             .await

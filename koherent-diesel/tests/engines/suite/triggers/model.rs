@@ -62,11 +62,12 @@ pub async fn history(seed: u64, policy: Policy, guards: &[String]) -> Result<(),
         let done = story.transaction(&steps, commits, policy).await;
         done.map_err(|violation| format!("{violation}\n{}", story.told))?;
     }
+    story.database.remove().await;
     Ok(())
 }
 
 struct Story {
-    _database: Database,
+    database: Database,
     conn: AuditedConnection<Conn>,
     /// Whether the order of a statement's rows matters.
     ordered: bool,
@@ -107,7 +108,7 @@ impl Story {
             .await
             .unwrap();
         Self {
-            _database: database,
+            database,
             conn,
             ordered,
             told,
