@@ -127,7 +127,7 @@ fn push_moved_away(sql: &mut Ddl, table: &TrackedTable) {
 }
 
 /// Writes the entry of a row that is gone, for a raw statement and as part of an audited one, because its values are gone with
-/// it. One that the same statement inserted has an entry of that as well; as part of an audited insert, it leaves nothing.
+/// it. One that the same statement inserted has an entry of that as well; as part of an audited statement, it leaves nothing.
 fn push_deleted(sql: &mut Ddl, table: &TrackedTable) {
     for kind in ["'+'", "'-'"] {
         push_insert(sql, table);
@@ -144,12 +144,25 @@ fn push_deleted(sql: &mut Ddl, table: &TrackedTable) {
                 .push(&Sqlite::literal(&armed('+', table)))
                 .push(", ")
                 .push(&Sqlite::literal(&armed('*', table)))
-                .push(")))");
+                .push(")) OR h.history_kind IS NULL AND ");
+            push_was_inserted(sql, table);
+            sql.push(")");
         }
         sql.push(" AND ");
         push_gone(sql, table, "OLD");
         sql.push(";\n");
     }
+}
+
+/// A trigger inserted the row, as part of the audited statement that runs.
+fn push_was_inserted(sql: &mut Ddl, table: &TrackedTable) {
+    sql.push("EXISTS (SELECT 1 FROM koherent_nested WHERE tracked_table = ")
+        .push(&Sqlite::literal(table.name.table))
+        .push(" AND event = 'INSERT'");
+    for (at, key) in table.key.iter().enumerate() {
+        sql.push(&format!(" AND key_{at} IS OLD.")).identifier(key);
+    }
+    sql.push(")");
 }
 
 /// The row that was being inserted is there: it is so no more.

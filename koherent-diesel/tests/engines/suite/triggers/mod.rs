@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection
 use koherent_diesel::{Audited as _, AuditedConnection, Error, Policy};
 
 use self::application::{Dialect, Trigger, Write, tables};
-use self::model::{audited, guards, history, is_refusal, replay, replay_docs};
+use self::model::{audited, guards, history, is_refusal, replay, replay_docs, replay_tallies};
 use super::engine;
 use super::engine::{Backend, Conn, DIALECT, Database, ROLE, earlier_guards};
 use crate::tables::*;
@@ -347,6 +347,37 @@ async fn attributions_do_not_stay_with_pooled_connections() {
     let users: Vec<_> = entries.iter().map(|entry| entry.2.as_deref()).collect();
     let ann = Some("ann");
     assert_eq!(users, [ann, ann, ann, Some("bob"), ROLE]);
+}
+
+/// A row that one trigger inserts and another deletes, within one audited statement, was never there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_comes_and_goes_within_a_statement_leaves_no_deletion_alone() {
+    for policy in [Policy::Refuse, Policy::Capture] {
+        let inserts = on_docs("INSERT", "INSERT INTO tallies (id, n) VALUES (7, 0)");
+        let database = guarded(&guards(policy), Some((&inserts, true))).await;
+        let mut conn = database.audited(ann()).await;
+        let deletes = Trigger {
+            name: "b_counter".to_owned(),
+            ..on_docs("UPDATE", "DELETE FROM tallies WHERE id = 7")
+        };
+        let both = Trigger {
+            name: "c_counter".to_owned(),
+            before: true,
+            ..on_docs("UPDATE", "INSERT INTO tallies (id, n) VALUES (7, 0)")
+        };
+        audited(&mut conn, &Write::Insert(vec![1], "Liver".to_owned()))
+            .await
+            .unwrap();
+        conn.batch_execute(&deletes.ddl(DIALECT)).await.unwrap();
+        audited(&mut conn, &Write::Rename(1, "Heart".to_owned()))
+            .await
+            .unwrap();
+        conn.batch_execute(&both.ddl(DIALECT)).await.unwrap();
+        audited(&mut conn, &Write::Rename(1, "Lung".to_owned()))
+            .await
+            .unwrap();
+        replay_tallies(&mut conn).await.unwrap();
+    }
 }
 
 /// The row that one statement writes twice: the last entry is the row, and the first is its creation.

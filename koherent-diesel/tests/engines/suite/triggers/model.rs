@@ -305,7 +305,7 @@ pub async fn replay_docs(conn: &mut AuditedConnection<Conn>) -> Result<(), Viola
     replay(&entries.collect::<Vec<_>>(), &rows.collect())
 }
 
-async fn replay_tallies(conn: &mut AuditedConnection<Conn>) -> Result<(), Violation> {
+pub async fn replay_tallies(conn: &mut AuditedConnection<Conn>) -> Result<(), Violation> {
     type Tally = (i64, i64, String, DateTime<Utc>);
     let entries: Vec<Tally> = tallies_history::table
         .order(tallies_history::history_id)
