@@ -151,6 +151,7 @@ pub(crate) const POSTGRES: &[&str] = texts!(
     "2026-11-30-000003_koherent_capture",
     "2026-11-30-000004_koherent_retire",
     "2026-11-30-000005_koherent_transaction",
+    "2026-12-01-000007_koherent_partition",
 );
 
 /// The texts of SQLite's migrations.

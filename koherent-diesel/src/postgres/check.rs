@@ -25,8 +25,11 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
          UNION ALL SELECT at::text, 'part', tgname::text, NULL, NULL, NULL \
          FROM wanted JOIN pg_trigger ON tgrelid = relation AND tgenabled IN ('O', 'A') \
          JOIN pg_proc AS p ON p.oid = tgfoid AND proname IN ('koherent_guard', 'koherent_append_only') \
-         UNION ALL SELECT at::text, 'unfit', 'has the partition `' || inhrelid::regclass::text || '`, to which rows can be written past the guard: create its triggers there as well', \
-         NULL, NULL, NULL FROM wanted JOIN pg_inherits ON inhparent = relation \
+         UNION ALL SELECT at::text, 'unfit', 'has the partition `' || inhrelid::regclass::text || '`, to which rows can be written past the guard: ' || CASE \
+         WHEN relkind = 'f' THEN 'it is a foreign table, which cannot be guarded: detach it' \
+         WHEN relispartition THEN 'call `SELECT koherent_guard_partitions(' || quote_literal(relation::text) || ')`' ELSE 'create its triggers there as well' END, \
+         NULL, NULL, NULL FROM wanted CROSS JOIN LATERAL (SELECT inhrelid FROM pg_inherits WHERE inhparent = relation \
+         UNION SELECT relid FROM pg_partition_tree(relation) WHERE relid <> relation) AS below JOIN pg_class ON oid = inhrelid \
          WHERE EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = 'koherent_guard_insert') \
          AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = inhrelid AND tgname = 'koherent_guard_insert' AND tgenabled IN ('O', 'A')) \
          UNION ALL SELECT at::text, 'unfit', 'is a partition of `' || inhparent::regclass::text || '`, through which rows can be written past its guard: guard that table', \

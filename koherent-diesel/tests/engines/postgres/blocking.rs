@@ -152,7 +152,7 @@ async fn own_migrations_and_koherents_are_run_in_one_call() {
             "CREATE TABLE first_table (id bigint PRIMARY KEY)",
         ),
         (
-            "2026-12-01-000000_last",
+            "2027-01-01-000000_last",
             "ALTER TABLE koherent_task ADD COLUMN mine text",
         ),
     ] {
@@ -163,7 +163,7 @@ async fn own_migrations_and_koherents_are_run_in_one_call() {
     let done = conn.run_pending_migrations(koherent_diesel::MIGRATIONS.and(mine));
     let done: Vec<_> = done.unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(done.first().unwrap(), "20260101000000");
-    assert_eq!(done.last().unwrap(), "20261201000000");
+    assert_eq!(done.last().unwrap(), "20270101000000");
     assert!(done.is_sorted(), "{done:?}");
     assert!(done.contains(&"20261120000000".to_owned()), "{done:?}");
     let _: String = samples::table::history_ddl::<Pg>();

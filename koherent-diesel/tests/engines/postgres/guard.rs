@@ -118,11 +118,11 @@ async fn partitions_without_a_guard_are_named() {
     let database = Database::new().await;
     let mut conn = database.audited(ann()).await;
     for ddl in [
-        "CREATE TABLE readings (id bigint PRIMARY KEY, value double precision NOT NULL) PARTITION BY RANGE (id);
-         CREATE TABLE readings_low PARTITION OF readings FOR VALUES FROM (0) TO (10);
-         CREATE TABLE readings_high PARTITION OF readings FOR VALUES FROM (10) TO (100);",
+        "CREATE TABLE readings (id bigint PRIMARY KEY, value double precision NOT NULL) PARTITION BY RANGE (id)",
         &readings::table::history_ddl::<Backend>(),
         &readings::table::guard_ddl::<Backend>(&Guard::refuse()),
+        "CREATE TABLE readings_low PARTITION OF readings FOR VALUES FROM (0) TO (10);
+         CREATE TABLE readings_high PARTITION OF readings FOR VALUES FROM (10) TO (100);",
     ] {
         conn.batch_execute(ddl).await.unwrap();
     }
@@ -152,8 +152,8 @@ async fn partitions_without_a_guard_are_named() {
     assert_eq!(
         lines,
         ["readings_high", "readings_low"].map(|partition| format!(
-            "the table `readings` has the partition `{partition}`, to which rows can be written past the guard: create its \
-             triggers there as well"
+            "the table `readings` has the partition `{partition}`, to which rows can be written past the guard: call \
+             `SELECT koherent_guard_partitions('readings')`"
         ))
     );
     let ddl = readings::table::guard_ddl::<Backend>(&Guard::refuse());
@@ -533,8 +533,7 @@ async fn partitions_are_guarded_with_their_table() {
          CREATE TABLE readings_low PARTITION OF readings FOR VALUES FROM (0) TO (10);",
         &readings::table::history_ddl::<Backend>(),
         &readings::table::guard_ddl::<Backend>(&Guard::capture()),
-        "SELECT koherent_guard_partitions('readings');
-         CREATE TABLE readings_high PARTITION OF readings FOR VALUES FROM (10) TO (100);
+        "CREATE TABLE readings_high PARTITION OF readings FOR VALUES FROM (10) TO (100);
          SELECT koherent_guard_partitions('readings');
          INSERT INTO readings_low VALUES (1, 0.5); INSERT INTO readings_high VALUES (11, 1.5);
          UPDATE readings SET value = 2",
@@ -560,6 +559,64 @@ async fn partitions_are_guarded_with_their_table() {
         told,
         ["+1 0.5", "+11 1.5", "~1 2", "~11 2", "~1 2.5", "~11 2.5"]
     );
+}
+
+/// Of partitions at any level: `check` names those that came later, a guard that differs is made anew, and all go with the table's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guards_of_partitions_follow_their_table() {
+    const GUARDS: &str = "SELECT tgrelid::regclass || ' ' || count(*) AS line FROM pg_trigger WHERE tgfoid = 'koherent_guard'::regproc AND tgrelid::regclass::text LIKE 'readings%' \
+                          GROUP BY tgrelid ORDER BY tgrelid::regclass::text";
+    let database = Database::new().await;
+    let mut conn = database.audited(ann()).await;
+    for ddl in [
+        "CREATE TABLE readings (id bigint PRIMARY KEY, value double precision NOT NULL) PARTITION BY RANGE (id);
+         CREATE TABLE readings_all PARTITION OF readings FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id);
+         CREATE TABLE readings_low PARTITION OF readings_all FOR VALUES FROM (0) TO (10)",
+        &readings::table::history_ddl::<Backend>(),
+        &readings::table::guard_ddl::<Backend>(&Guard::refuse()),
+        "CREATE TABLE readings_high PARTITION OF readings_all FOR VALUES FROM (10) TO (100)",
+    ] {
+        conn.batch_execute(ddl).await.unwrap();
+    }
+    let found = check(&mut conn, [readings::table::tracked()])
+        .await
+        .unwrap();
+    let [finding] = &found[..] else {
+        panic!("{found:?}")
+    };
+    let finding = finding.to_string();
+    assert!(finding.contains("`readings_high`"), "{finding}");
+    assert!(
+        finding.contains("SELECT koherent_guard_partitions('readings')"),
+        "{finding}"
+    );
+
+    let unguard = readings::table::unguard_ddl::<Backend>();
+    let triggers_only = &unguard[..unguard.find("DELETE FROM koherent_table").unwrap()];
+    for ddl in [
+        triggers_only,
+        &readings::table::guard_ddl::<Backend>(&Guard::capture()),
+        "INSERT INTO readings_low VALUES (1, 0.5); INSERT INTO readings_high VALUES (11, 1.5)",
+    ] {
+        conn.batch_execute(ddl).await.unwrap();
+    }
+    let told = lines(
+        &mut conn,
+        "SELECT history_kind || id AS line FROM readings_history ORDER BY history_id",
+    )
+    .await;
+    assert_eq!(told, ["+1", "+11"]);
+    assert_eq!(
+        lines(&mut conn, GUARDS).await,
+        [
+            "readings 4",
+            "readings_all 4",
+            "readings_high 4",
+            "readings_low 4"
+        ]
+    );
+    conn.batch_execute(&unguard).await.unwrap();
+    assert_eq!(lines(&mut conn, GUARDS).await, Vec::<String>::new());
 }
 
 /// A row that is written through the parent of its table would have its entry in the history of the parent.
