@@ -29,9 +29,12 @@ use media::{Media, is_json};
 use operation::{Operation, Operations, read};
 use refuse::{refusal, respond};
 
+#[cfg(feature = "socket")]
 pub(crate) use operation::NO_REQUEST;
 pub use refuse::refuse;
-pub(crate) use refuse::{error_object, with_codes};
+#[cfg(feature = "socket")]
+pub(crate) use refuse::error_object;
+pub(crate) use refuse::with_codes;
 
 /// Answers a `POST`, as GraphQL over HTTP says: one operation, or a list of them. What exceeds the limits is refused before
 /// Juniper sees it.
