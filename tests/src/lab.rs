@@ -240,9 +240,14 @@ fn login_issuer() -> TokenIssuer {
 /// An access token of the identity provider.
 #[must_use]
 pub fn access_token(sub: &str, client: &str) -> String {
+    access_token_until(sub, client, 4_102_444_800)
+}
+
+/// An access token that expires then, in seconds since 1970.
+#[must_use]
+pub fn access_token_until(sub: &str, client: &str, expires: u64) -> String {
     let claims = json!({
-        "iss": LOGIN, "aud": "lab", "sub": sub, "client_id": client, "iat": 1_700_000_000,
-        "exp": 4_102_444_800_u64,
+        "iss": LOGIN, "aud": "lab", "sub": sub, "client_id": client, "iat": 1_700_000_000, "exp": expires,
     });
     login_issuer().sign(&json!({"alg": "EdDSA", "kid": "test-1"}), &claims)
 }

@@ -1,13 +1,14 @@
 //! The project's own commands. `cargo xtask test` passes the tests; `cargo xtask ci` is what a change must pass.
 
 mod node;
+mod python;
 mod servers;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use servers::{Disk, Servers};
 
@@ -21,7 +22,11 @@ struct Cli {
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Task {
     /// Run all tests: of each crate, of the whole stack, of the examples, and those in the documentation.
-    Test,
+    Test {
+        /// How much of the same is tried where chance decides: random histories, races, cuts.
+        #[arg(long, value_enum, default_value_t)]
+        effort: Effort,
+    },
     /// Check formatting, lints, documentation, and that each feature builds alone.
     Lint,
     /// Measure what verification and audited writes cost, as tables of ratios.
@@ -32,15 +37,25 @@ enum Task {
     Ci,
 }
 
+/// How much of the same is tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Effort {
+    /// What a change must pass.
+    #[default]
+    Usual,
+    /// The long run.
+    Full,
+}
+
 #[expect(clippy::print_stderr, reason = "this is what the command says")]
 fn main() -> ExitCode {
     let started = Instant::now();
     let result = match Cli::parse().task {
-        Task::Test => test(),
+        Task::Test { effort } => test(effort),
         Task::Lint => lint(),
         Task::Bench => bench(),
         Task::Servers => servers(),
-        Task::Ci => test().and_then(|()| lint()),
+        Task::Ci => test(Effort::Usual).and_then(|()| lint()),
     };
     match result {
         Ok(()) => {
@@ -54,15 +69,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn test() -> Result<()> {
+fn test(effort: Effort) -> Result<()> {
     need("curl", "the tests paste into a shell what the lab prints")?;
     let client = node::prepare()?.display().to_string();
+    let python = python::prepare()?.display().to_string();
     let servers = Servers::start(Disk::Forgotten)?;
     let environment: Vec<_> = servers
         .environment
         .iter()
         .map(|(variable, address)| (*variable, &**address))
-        .chain([(NODE, &*client)])
+        .chain([(NODE, &*client), (PYTHON, &*python)])
+        .chain((effort == Effort::Full).then_some((EFFORT, "full")))
         .collect();
     cargo(
         &["test", "--workspace", "--all-features", "--no-fail-fast"],
@@ -85,6 +102,12 @@ fn test() -> Result<()> {
 /// Where the tests find the client of another language.
 const NODE: &str = "KOHERENT_TEST_NODE";
 
+/// What tells tests that this is the long run.
+const EFFORT: &str = "KOHERENT_EFFORT";
+
+/// Where the tests find the clients in Python.
+const PYTHON: &str = "KOHERENT_TEST_PYTHON";
+
 fn bench() -> Result<()> {
     cargo(&["bench", "--package", "koherent-core"], &[])?;
     let servers = Servers::start(Disk::Waits)?;
@@ -104,6 +127,7 @@ fn bench() -> Result<()> {
 fn servers() -> Result<()> {
     let client = node::prepare()?;
     println!("export {NODE}='{}'", client.display());
+    println!("export {PYTHON}='{}'", python::prepare()?.display());
     let servers = Servers::start(Disk::Forgotten)?;
     for (variable, address) in &servers.environment {
         println!("export {variable}='{address}'");

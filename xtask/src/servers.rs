@@ -240,7 +240,7 @@ pub(crate) fn program(name: &str, package: &str) -> Result<PathBuf> {
 }
 
 #[expect(clippy::print_stderr, reason = "it says what takes so long")]
-fn install(package: &str) -> Result<()> {
+pub(crate) fn install(package: &str) -> Result<()> {
     eprintln!("xtask: installing {package}");
     for arguments in [
         &["update", "-q"][..],
