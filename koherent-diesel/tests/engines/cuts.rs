@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixStream};
 
 use super::engine::{Conn, Database, proxied};
+use crate::effort::effort;
 use crate::tables::*;
 
 /// What becomes of the next packet of the client.
@@ -75,10 +76,7 @@ async fn forward(mut client: tokio::net::TcpStream, mut server: UnixStream, next
 }
 
 fn rounds() -> usize {
-    match std::env::var("KOHERENT_EFFORT").as_deref() {
-        Ok("full") => 200,
-        _ => 12,
-    }
+    effort(12, 200)
 }
 
 #[derive(diesel::QueryableByName)]

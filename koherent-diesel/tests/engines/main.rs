@@ -7,6 +7,7 @@
     reason = "tests fail by panicking, and each engine has the suite as its own"
 )]
 
+mod effort;
 mod migrating;
 mod tables;
 

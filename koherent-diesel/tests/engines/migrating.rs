@@ -8,13 +8,11 @@ use diesel_async::{
 use diesel_migrations::MigrationHarness as _;
 use koherent_diesel::{MIGRATIONS, migrate, migrate_async};
 
+use crate::effort::effort;
 use crate::tables::{fresh_name, server, with_database};
 
 fn rounds() -> usize {
-    match std::env::var("KOHERENT_EFFORT").as_deref() {
-        Ok("full") => 20,
-        _ => 3,
-    }
+    effort(3, 20)
 }
 
 const SERVICES: usize = 3;

@@ -8,6 +8,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use koherent_diesel::{Audited, AuditedConnection, Error, Guard, check, entries_of};
 
 use super::engine::{Conn, Database};
+use crate::effort::effort;
 use crate::tables::*;
 
 koherent_diesel::audited_table! {
@@ -381,10 +382,7 @@ async fn a_task_under_which_a_trigger_alone_writes_is_known() {
 async fn changes_in_several_statements_are_counted_as_one() {
     use diesel_async::RunQueryDsl as _;
     // As many keys as one statement takes, and some.
-    let count = match std::env::var("KOHERENT_EFFORT").as_deref() {
-        Ok("full") => 70_000,
-        _ => 50,
-    };
+    let count = effort(50, 70_000);
     let database = counted(&Guard::refuse().capture_triggers()).await;
     let mut conn = database.audited(ann()).await;
     conn.batch_execute(

@@ -8,15 +8,8 @@ use koherent_diesel::{Audited as _, AuditedConnection, Error, Idempotency, Outco
 
 use super::engine::{Conn, Database};
 use super::{count, history_of};
+use crate::effort::effort;
 use crate::tables::*;
-
-/// How many clients write at once, and how often each: more in the long run.
-fn effort(little: usize, full: usize) -> usize {
-    match std::env::var("KOHERENT_EFFORT").as_deref() {
-        Ok("full") => full,
-        _ => little,
-    }
-}
 
 /// Each client reads both rows and then writes both, in one order, in a plain transaction. SQLite began these deferred once,
 /// and refused what had read before somebody else wrote.

@@ -17,6 +17,7 @@ use koherent_diesel::{AuditedConnection, AuditedPool, Error};
 
 use super::engine::{CANCELLATIONS, CLIENT_WRITES, Conn, Database, POLLS};
 use super::{Counted, count};
+use crate::effort::effort;
 use crate::tables::*;
 
 /// Each client writes rows that carry its own name.
@@ -28,11 +29,16 @@ async fn mismatches(conn: &mut AuditedConnection<Conn>) -> i64 {
     .await
 }
 
+/// How many futures the storm cancels.
+fn cancellations() -> u32 {
+    effort(CANCELLATIONS / 4, CANCELLATIONS)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_clients_over_four_connections_keep_their_attribution() {
     let database = Database::new().await;
     let pool = database.pool(4);
-    let each = CLIENT_WRITES / 64;
+    let each = effort(CLIENT_WRITES / 20, CLIENT_WRITES) / 64;
     let clients: Vec<_> = (0..64)
         .map(|client| {
             let pool = pool.clone();
@@ -150,12 +156,12 @@ async fn cancellation_storm_breaks_no_connection_and_tears_nothing() {
         whole.acknowledged.extend(one.acknowledged);
     }
     assert!(
-        whole.cancelled > CANCELLATIONS / 4,
+        whole.cancelled > cancellations() / 4,
         "{} were cancelled",
         whole.cancelled
     );
     assert!(
-        whole.inside > CANCELLATIONS / 100,
+        whole.inside > cancellations() / 100,
         "{} in a transaction",
         whole.inside
     );
@@ -208,7 +214,7 @@ async fn storm(
     mut random: fastrand::Rng,
 ) -> Storm {
     let mut storm = Storm::default();
-    for n in 0..CANCELLATIONS / 16 {
+    for n in 0..cancellations() / 16 {
         let name = format!("client {client} of write {n}");
         let row = (samples::name.eq(&name), samples::note.eq(&name));
         let whole = random.bool();

@@ -11,14 +11,12 @@ use koherent_diesel::{
 
 use super::filters::{Says, matches, random_filter};
 use super::{World, id_of};
+use crate::effort::effort;
 use crate::tables::*;
 
 /// How many random filters are tried.
 fn rounds() -> u32 {
-    match std::env::var("KOHERENT_EFFORT").as_deref() {
-        Ok("full") => 2_000,
-        _ => 60,
-    }
+    effort(60, 2_000)
 }
 
 /// A filter and what it means, worked out in memory.

@@ -11,6 +11,7 @@ use self::application::{Dialect, Trigger, Write, tables};
 use self::model::{audited, guards, history, is_refusal, replay, replay_docs, replay_tallies};
 use super::engine;
 use super::engine::{Backend, Conn, DIALECT, Database, ROLE, earlier_guards};
+use crate::effort::effort;
 use crate::tables::*;
 
 pub mod application;
@@ -18,10 +19,7 @@ mod model;
 
 /// How many histories are tried with each policy: more in the long run.
 fn histories() -> u64 {
-    match std::env::var("KOHERENT_EFFORT").as_deref() {
-        Ok("full") => 1_000,
-        _ => 50,
-    }
+    effort(50, 1_000)
 }
 
 /// All histories, or the one that is asked for (`KOHERENT_SEED`).
