@@ -1,14 +1,16 @@
 //! `koherent check`: do tables, histories and guards fit each other?
 
 use clap::Args;
+use koherent_diesel::Policy;
 use serde_json::{Map, Value};
 
-use crate::database::{Database, Engine, describe};
+use crate::database::{Database, Engine, Table, describe};
 use crate::failure::Result;
 use crate::migration::null_keys;
 use crate::output::{Format, Output};
 use crate::own::orphans;
 use crate::registry::{Audited, audited, live, registered, successor};
+use crate::writers::{must_be_told, writers};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -50,6 +52,7 @@ pub(crate) fn run(
             ),
             Err(failure) => differences.push((name.clone(), failure.to_string())),
         }
+        differences.extend(refused_writers(database, table, &there)?);
         for column in &there.columns {
             let is_kept = table.kept.iter().any(|(kept, _)| *kept == column.name);
             if !is_kept && !table.excluded.contains(&column.name) {
@@ -97,6 +100,27 @@ pub(crate) fn run(
         }
     ))?;
     Ok(count == 0)
+}
+
+/// Triggers of the application whose writes the guard refuses, although they are part of an audited statement.
+fn refused_writers(
+    database: &mut Database,
+    table: &Audited,
+    there: &Table,
+) -> Result<Option<(String, String)>> {
+    if table.policy == Policy::Capture || table.captures_triggers || !must_be_told(database)? {
+        return Ok(None);
+    }
+    let writers = writers(database, there)?;
+    let name = table.full_name();
+    Ok((!writers.is_empty()).then(|| {
+        let difference = format!(
+            "triggers seem to write to the table `{name}`, whose guard refuses that, also as part of an audited statement: {}; \
+             `koherent migration generate {name}` writes the guard that records it",
+            writers.join(", ")
+        );
+        (name, difference)
+    }))
 }
 
 /// Tables with a guard that no registration tells of.

@@ -20,6 +20,7 @@ mod show;
 mod stamps;
 mod tasks;
 mod value;
+mod writers;
 
 use std::process::ExitCode;
 

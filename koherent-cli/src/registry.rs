@@ -16,6 +16,8 @@ pub(crate) struct Audited {
     pub(crate) history_schema: Option<String>,
     pub(crate) history: String,
     pub(crate) policy: Policy,
+    /// Whether the guard was told to capture what triggers of the application write.
+    pub(crate) captures_triggers: bool,
     /// The columns of the key, in the tracked table.
     pub(crate) key: Vec<String>,
     /// The kept columns, and their names in the history table.
@@ -238,6 +240,10 @@ pub(crate) fn registered(database: &mut Database) -> Result<Vec<Audited>> {
         Some(_) => database.engine().text("former_names"),
         None => "NULL".to_owned(),
     });
+    values.push(match there.column("captures_triggers") {
+        Some(_) => database.engine().text("captures_triggers"),
+        None => "NULL".to_owned(),
+    });
     let rows = database.rows(
         &values,
         "FROM koherent_table ORDER BY tracked_schema, tracked_table",
@@ -288,6 +294,7 @@ fn read(row: crate::database::Row) -> Audited {
         excluded: names(next()),
         since: serde_json::from_str(&next()).unwrap_or_default(),
         former: names(next()),
+        captures_triggers: next() == "1",
         alias: None,
     }
 }

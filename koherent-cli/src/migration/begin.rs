@@ -11,6 +11,7 @@ use super::{Generate, Migration};
 use crate::database::{Database, Engine, Table, describe};
 use crate::failure::{Failure, Result};
 use crate::registry::{Audited, registered, retired, successor, with_schema};
+use crate::writers::{must_be_told, writers};
 
 /// Writes history table, indexes and guard of a table.
 pub(super) fn begin(
@@ -47,12 +48,14 @@ pub(super) fn anew(
     check_names(live, &kept)?;
     check_size(engine, live, &kept)?;
     check_keys(database, live, &mut migration.notes)?;
+    let writers = writers(database, live)?;
     let audited = Audited {
         schema: live.schema.clone(),
         table: live.name.clone(),
         history_schema: live.schema.clone(),
         history: history_name(database, live)?,
         policy,
+        captures_triggers: !writers.is_empty() && must_be_told(database)?,
         key: live.key.clone(),
         kept: kept.into_iter().map(|name| (name.clone(), name)).collect(),
         excluded,
@@ -68,6 +71,7 @@ pub(super) fn anew(
         in_comment(&live.full_name()),
         in_comment(&audited.history)
     ));
+    note_writers(live, &writers, migration);
     migration.up.push_str(&history);
     migration
         .up
@@ -86,6 +90,29 @@ pub(super) fn anew(
     migration.notes.push(declaration(&audited));
     migration.tables.push(live.name.clone());
     Ok(audited)
+}
+
+/// Says which triggers of the application write to the table, and what becomes of that.
+pub(super) fn note_writers(live: &Table, writers: &[String], migration: &mut Migration) {
+    if writers.is_empty() {
+        return;
+    }
+    let (several, writers) = match writers {
+        [writer] => (format!("the trigger {writer} seems"), writer.clone()),
+        _ => {
+            let writers = writers.join(", ");
+            (format!("the triggers {writers} seem"), writers)
+        }
+    };
+    migration.up.push_str(&format!(
+        "-- Triggers of the application seem to write to it: {}.\n",
+        in_comment(&writers)
+    ));
+    migration.notes.push(format!(
+        "note: {several} to write to `{}`: what is written so as part of an audited statement is recorded with that; as part of any other \
+         it is what the policy says, so put the tables of these triggers under audit, too",
+        live.full_name()
+    ));
 }
 
 /// A table that was renamed has its guard still.

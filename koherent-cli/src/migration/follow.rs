@@ -3,7 +3,7 @@
 use koherent_diesel::{Difference, Guard, Policy};
 
 use super::alter::{Alteration, Retyped};
-use super::begin::{anew, check_names, note_secrets};
+use super::begin::{anew, check_names, note_secrets, note_writers};
 use super::declaration::declaration;
 use super::options::{excluded_key, no_column, of_table, renamed_columns};
 use super::rebuild::{Attachments, rebuild};
@@ -13,6 +13,7 @@ use super::{Generate, Migration};
 use crate::database::{Column, Database, Engine, Table, describe};
 use crate::failure::{Failure, Result};
 use crate::registry::Audited;
+use crate::writers::{must_be_told, writers};
 
 /// Writes what follows from the change of a table.
 pub(super) fn follow(
@@ -41,6 +42,8 @@ pub(super) fn follow(
     }
     exclude(arguments, before, live, &mut after, &mut migration.notes)?;
     after.policy = arguments.policy.map_or(before.policy, Into::into);
+    let writers = writers(database, live)?;
+    after.captures_triggers |= !writers.is_empty() && must_be_told(database)?;
     after.key.clone_from(&live.key);
     after.kept.clear();
     after.since.clear();
@@ -73,6 +76,9 @@ pub(super) fn follow(
         after.since.remove(name);
     }
     note_secrets(live, added.iter(), &mut migration.notes);
+    if after.captures_triggers && !before.captures_triggers {
+        note_writers(live, &writers, migration);
+    }
     if !is_needed {
         migration.notes.push(format!(
             "note: the history of {} fits it; its guard is created anew",
@@ -425,8 +431,12 @@ impl Step<'_> {
             .kept
             .iter()
             .all(|(name, _)| self.live.column(name).is_some());
-        if self.before.policy == Policy::Capture && engine != Engine::Postgres && !columns_are_there
-        {
+        let names_columns = match engine {
+            Engine::Postgres => false,
+            Engine::Sqlite => self.before.policy == Policy::Capture,
+            Engine::Mysql => self.before.policy == Policy::Capture || self.before.captures_triggers,
+        };
+        if names_columns && !columns_are_there {
             sql.push_str(
                 "-- Triggers cannot name columns that are not there yet, so until the next migration writes are refused.\n",
             );

@@ -22,6 +22,9 @@ pub(crate) fn triggers_only(unguard: &str) -> String {
 pub(crate) fn guard(audited: &Audited, live: &Table) -> Result<Guard> {
     let mut guard =
         Guard::new(audited.policy).excluding(audited.excluded.iter().map(String::as_str));
+    if audited.captures_triggers {
+        guard = guard.capture_triggers();
+    }
     if audited.policy == Policy::Capture {
         if let Some(index) = &live.unique_expression {
             return Err(Failure::new(format!(

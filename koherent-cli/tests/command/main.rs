@@ -20,3 +20,4 @@ mod schema;
 mod setup;
 mod tables;
 mod values;
+mod writers;
