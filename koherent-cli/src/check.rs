@@ -138,7 +138,7 @@ fn unregistered(database: &mut Database) -> Result<Vec<(String, String)>> {
         ),
         Engine::Mysql => (
             "CAST(event_object_table AS CHAR)",
-            "FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name LIKE 'koherent\\_guard\\_%' GROUP BY event_object_table",
+            "FROM information_schema.triggers WHERE event_object_schema = DATABASE() AND trigger_name LIKE 'koherent\\_guard\\_%' GROUP BY event_object_table",
         ),
     };
     let rows = match database.engine() {

@@ -74,7 +74,7 @@ fn there(database: &mut Database) -> Result<BTreeSet<(String, String)>> {
             [
                 "'trigger'",
                 "CONCAT(CAST(event_object_table AS CHAR), ' ', CAST(trigger_name AS CHAR))",
-                "FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name LIKE 'koherent\\_%'",
+                "FROM information_schema.triggers WHERE event_object_schema = DATABASE() AND trigger_name LIKE 'koherent\\_%'",
             ],
         ],
     };
@@ -112,7 +112,7 @@ pub(crate) fn orphans(database: &mut Database) -> Result<Vec<Orphan>> {
             "'trigger'",
             "trigger_name",
             "event_object_table",
-            "FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name LIKE 'koherent\\_%'",
+            "FROM information_schema.triggers WHERE event_object_schema = DATABASE() AND trigger_name LIKE 'koherent\\_%'",
         ],
         [
             "LOWER(CAST(routine_type AS CHAR))",

@@ -346,7 +346,7 @@ pub(crate) fn successor(database: &mut Database, audited: &Audited) -> Result<Op
         Engine::Mysql => (
             "CAST(event_object_table AS CHAR)",
             format!(
-                "FROM information_schema.triggers WHERE trigger_schema = {} AND trigger_name = {}",
+                "FROM information_schema.triggers WHERE event_object_schema = {} AND trigger_name = {}",
                 match &audited.schema {
                     Some(schema) => engine.literal(schema),
                     None => "DATABASE()".to_owned(),

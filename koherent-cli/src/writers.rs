@@ -28,7 +28,7 @@ pub(crate) fn writers(database: &mut Database, live: &Table) -> Result<Vec<Strin
             "trigger_name",
             "event_object_table",
             "action_statement",
-            "FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND trigger_name NOT LIKE 'koherent\\_%' ORDER BY trigger_name",
+            "FROM information_schema.triggers WHERE event_object_schema = DATABASE() AND trigger_name NOT LIKE 'koherent\\_%' ORDER BY trigger_name",
         ),
     };
     let values = [name, table, body].map(|value| engine.text(value));

@@ -61,6 +61,7 @@ pub(super) fn catalog(tables: &[&'static TrackedTable]) -> Sql {
 }
 
 /// Adds the routines and triggers of Koherent's own that are missing: a dump has no routines unless it is told to.
+/// Triggers are asked for by the schema of their table: by their own, the server opens the tables of all databases.
 fn push_missing(sql: &mut Sql) {
     for (kinds, rest) in [
         (
@@ -69,7 +70,7 @@ fn push_missing(sql: &mut Sql) {
         ),
         (
             [ObjectKind::Trigger; 2],
-            "information_schema.triggers WHERE trigger_schema = DATABASE() AND CAST(trigger_name AS CHAR)",
+            "information_schema.triggers WHERE event_object_schema = DATABASE() AND CAST(trigger_name AS CHAR)",
         ),
     ] {
         let objects = Mysql::objects().into_iter();
