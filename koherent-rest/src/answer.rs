@@ -112,6 +112,16 @@ pub struct Counted {
     pub count: u64,
 }
 
+/// What became of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct TransactionOutcome {
+    /// Its id.
+    pub transaction: String,
+    /// Whether it was committed: where not, it will not be, and may be made again.
+    pub committed: bool,
+}
+
 /// A change of one field.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[non_exhaustive]

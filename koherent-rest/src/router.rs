@@ -1,9 +1,11 @@
 //! The router, and what OpenAPI says of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, RawQuery, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -11,15 +13,17 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LINK};
 use http::request::Parts;
 use koherent_core::{Attribution, ErrorCode};
-use koherent_diesel::{HistoryFilter, HistoryReader, HistoryScope, feed};
+use koherent_diesel::{HistoryFilter, HistoryReader, HistoryScope, Outcome, feed};
 use utoipa::OpenApi;
 
-use crate::answer::{Activity, Change, Counted, Entry, Link, LinkedRow, Page, Task};
+use crate::answer::{
+    Activity, Change, Counted, Entry, Link, LinkedRow, Page, Task, TransactionOutcome,
+};
 use crate::form::Asked;
 use crate::problem::Problem;
 use crate::question::{Form, Format, Kind, Order, Question, Sort};
 
-/// `GET /activity`, `/activity/count`, `/activity/{table}/{id}` and `/activity/openapi.json`, for whoever the layers of koherent-tower say is asking: they see the
+/// `GET /activity`, `/activity/count`, `/activity/outcome`, `/activity/{table}/{id}` and `/activity/openapi.json`, for whoever the layers of koherent-tower say is asking: they see the
 /// histories of their own organization. Without an [`Attribution`] in the request's extensions the answer is 401.
 pub fn router<S>(reader: HistoryReader) -> Router<S>
 where
@@ -61,6 +65,7 @@ where
     Router::new()
         .route("/activity", get(activity))
         .route("/activity/count", get(count))
+        .route("/activity/outcome", get(outcome))
         .route("/activity/{table}/{id}", get(entry))
         .with_state(served)
         .route("/activity/openapi.json", get(async || Json(openapi())))
@@ -162,6 +167,42 @@ async fn count(
     Ok((private, Json(Counted { count })).into_response())
 }
 
+/// Whether a transaction was committed: that of a problem with the code `OUTCOME_UNKNOWN`, by its member `transaction`. The answer waits for a
+/// server that is still working on it.
+#[utoipa::path(
+    get,
+    path = "/activity/outcome",
+    params(("transaction" = String, Query, description = "The id of the transaction, a UUID")),
+    responses(
+        (status = 200, description = "What became of it", body = TransactionOutcome),
+        (status = 400, description = "The id is missing, or is no UUID", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Nobody is signed in", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is busy", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn outcome(
+    State(served): State<Arc<Served>>,
+    query: Result<Query<HashMap<String, String>>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (request, _) = request.into_parts();
+    let reader = served.reader.within((served.scope)(&request)?);
+    let unreadable = || {
+        const TEXT: &str = "Give `transaction`, the id of a transaction: a UUID.";
+        Problem::new(ErrorCode::BadRequest, "TRANSACTION_UNREADABLE", TEXT)
+    };
+    let Query(parameters) = query.map_err(|_| unreadable())?;
+    let id = parameters.get("transaction").ok_or_else(unreadable)?;
+    let transaction = id.parse().map_err(|_| unreadable())?;
+    let question = koherent_diesel::outcome(transaction).within(reader.tables());
+    let outcome = TransactionOutcome {
+        transaction: transaction.to_string(),
+        committed: reader.outcome(question).await? == Outcome::Committed,
+    };
+    let private = [(CACHE_CONTROL, "private, no-store")];
+    Ok((private, Json(outcome)).into_response())
+}
+
 /// One entry, by the table of its row and its number there.
 #[utoipa::path(
     get,
@@ -203,8 +244,8 @@ async fn entry(
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Activity", description = "Who changed what, through which client, under which verified task"),
-    paths(activity, count, entry),
-    components(schemas(Activity, Change, Counted, Entry, Form, Format, Kind, Link, LinkedRow, Order, Page<Activity>, Page<Change>, Problem, Sort, Task))
+    paths(activity, count, outcome, entry),
+    components(schemas(Activity, Change, Counted, Entry, Form, Format, Kind, Link, LinkedRow, Order, Page<Activity>, Page<Change>, Problem, Sort, Task, TransactionOutcome))
 )]
 struct Document;
 

@@ -135,6 +135,12 @@ impl Service {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// The status and the answer of `/activity/outcome`.
+    async fn outcome(&self, query: &str) -> (u16, Value) {
+        let (status, _, body) = self.get(&format!("/activity/outcome?{query}")).await;
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
     async fn items(&self, uri: &str) -> Vec<Value> {
         self.json(uri).await["items"].as_array().unwrap().clone()
     }
@@ -432,4 +438,36 @@ async fn an_export_of_changes_leaves_nothing_out_by_counting_it() {
             .all(|statement| statement.contains("OFFSET"))
     );
     assert!(!STATEMENTS.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_was_not_known_is_looked_up_by_its_transaction() {
+    let service = Service::start();
+    let mut ann = service.by(user("ann", "bio"));
+    ann.audited_insert(samples::table, samples::name.eq("liver"))
+        .execute()
+        .unwrap();
+    let id = koherent_diesel::entries_of(samples::table, 1)
+        .load(&mut ann)
+        .unwrap()[0]
+        .transaction
+        .to_string();
+    let (status, found) = service.outcome(&format!("transaction={id}")).await;
+    assert_eq!(
+        (status, found),
+        (200, json!({"transaction": id, "committed": true}))
+    );
+    let nobodys = "0199a1b2-0000-7000-8000-000000000000";
+    let (status, found) = service.outcome(&format!("transaction={nobodys}")).await;
+    assert_eq!(
+        (status, found),
+        (200, json!({"transaction": nobodys, "committed": false}))
+    );
+    for unreadable in ["", "transaction=", "transaction=7", "id=7"] {
+        let (status, problem) = service.outcome(unreadable).await;
+        assert_eq!(
+            (status, &problem["reason"]),
+            (400, &json!("TRANSACTION_UNREADABLE"))
+        );
+    }
 }

@@ -17,6 +17,7 @@ use crate::history::{
     Blame, BlameQuery, HistoryFilter, HistoryQuery, HistoryScope, LinkEntry, LinkQuery,
     ResourceChange, ResourceChangeQuery, TaskFilter, TaskQuery,
 };
+use crate::outcome::{Outcome, OutcomeQuery};
 use crate::table::TrackedTable;
 
 /// Reads histories through a pool, as far as a scope allows.
@@ -261,6 +262,15 @@ impl HistoryReader {
             .await
     }
 
+    /// See [`OutcomeQuery::load`]. Whoever was told the id of a transaction may ask, whatever the scope is: nobody guesses one.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::Pool`] where no connection can be had.
+    pub async fn outcome(&self, query: OutcomeQuery) -> Result<Outcome, Error> {
+        self.ask(|source, begun| source.outcome(query, begun)).await
+    }
+
     /// See [`LinkQuery::load`].
     ///
     /// # Errors
@@ -360,4 +370,5 @@ questions! {
     count_tasks(TaskQuery) -> u64 = count;
     count_tasks_of_each(TaskQuery) -> Vec<u64> = count_each;
     count_links_of_each(LinkQuery) -> Vec<u64> = count_each;
+    outcome(OutcomeQuery) -> Outcome = load;
 }
