@@ -31,9 +31,9 @@ use refuse::{refusal, respond};
 
 #[cfg(feature = "socket")]
 pub(crate) use operation::NO_REQUEST;
-pub use refuse::refuse;
 #[cfg(feature = "socket")]
 pub(crate) use refuse::error_object;
+pub use refuse::refuse;
 pub(crate) use refuse::with_codes;
 
 /// Answers a `POST`, as GraphQL over HTTP says: one operation, or a list of them. What exceeds the limits is refused before

@@ -4,7 +4,10 @@
 use std::fmt::Write as _;
 
 /// How an engine writes triggers, and what they can do there.
-#[allow(dead_code, reason = "each engine has this module as its own, and is one of them")]
+#[allow(
+    dead_code,
+    reason = "each engine has this module as its own, and is one of them"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Sqlite,
