@@ -49,6 +49,11 @@ fn user(name: &str, organization: &str) -> Attribution {
     )
 }
 
+fn pool(file: String) -> AuditedPool<Pool<SyncConnectionWrapper<SqliteConnection>>> {
+    let manager = AsyncDieselConnectionManager::new(file);
+    AuditedPool::new(Pool::builder(manager).build().unwrap())
+}
+
 impl Service {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -73,14 +78,12 @@ impl Service {
         ] {
             connection.batch_execute(&ddl).unwrap();
         }
-        let manager = AsyncDieselConnectionManager::new(file);
-        let pool = AuditedPool::new(
-            Pool::<SyncConnectionWrapper<SqliteConnection>>::builder(manager)
-                .build()
-                .unwrap(),
-        );
-        let router = koherent_rest::router(HistoryReader::new(pool, tables));
+        let router = koherent_rest::router(HistoryReader::new(pool(file), tables));
         Self { router, folder }
+    }
+
+    fn pool(&self) -> AuditedPool<Pool<SyncConnectionWrapper<SqliteConnection>>> {
+        pool(self.folder.path().join("lab.db").display().to_string())
     }
 
     fn by(&self, attribution: Attribution) -> AuditedConnection<SqliteConnection> {
@@ -457,6 +460,13 @@ async fn an_outcome_that_was_not_known_is_looked_up_by_its_transaction() {
         (status, found),
         (200, json!({"transaction": id, "committed": true}))
     );
+    // Also where the reader shows other tables alone.
+    let partial = Service {
+        router: koherent_rest::router(HistoryReader::new(service.pool(), [tags::table::tracked()])),
+        folder: tempfile::tempdir().unwrap(),
+    };
+    let (_, found) = partial.outcome(&format!("transaction={id}")).await;
+    assert_eq!(found["committed"], true);
     let nobodys = "0199a1b2-0000-7000-8000-000000000000";
     let (status, found) = service.outcome(&format!("transaction={nobodys}")).await;
     assert_eq!(
