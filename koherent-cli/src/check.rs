@@ -10,7 +10,7 @@ use crate::migration::null_keys;
 use crate::output::{Format, Output};
 use crate::own::orphans;
 use crate::registry::{Audited, audited, live, registered, successor};
-use crate::writers::{must_be_told, writers};
+use crate::writers::{is_trigger_capture_optional, writers};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -52,7 +52,7 @@ pub(crate) fn run(
             ),
             Err(failure) => differences.push((name.clone(), failure.to_string())),
         }
-        differences.extend(refused_writers(database, table, &there)?);
+        differences.extend(writers_refused_by_guard(database, table, &there)?);
         for column in &there.columns {
             let is_kept = table.kept.iter().any(|(kept, _)| *kept == column.name);
             if !is_kept && !table.excluded.contains(&column.name) {
@@ -103,12 +103,15 @@ pub(crate) fn run(
 }
 
 /// Triggers of the application whose writes the guard refuses, although they are part of an audited statement.
-fn refused_writers(
+fn writers_refused_by_guard(
     database: &mut Database,
     table: &Audited,
     there: &Table,
 ) -> Result<Option<(String, String)>> {
-    if table.policy == Policy::Capture || table.captures_triggers || !must_be_told(database)? {
+    if table.policy == Policy::Capture
+        || table.captures_triggers
+        || !is_trigger_capture_optional(database)?
+    {
         return Ok(None);
     }
     let writers = writers(database, there)?;

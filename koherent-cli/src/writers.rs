@@ -3,7 +3,7 @@
 //! What they write as part of an audited statement is recorded with that. On MariaDB and MySQL the guard of the table has to be told
 //! (`Guard::capture_triggers`), because it names the columns of the table then.
 
-use crate::database::{Database, Engine, Table, describe};
+use crate::database::{Database, Engine, Row, Table, describe};
 use crate::failure::Result;
 
 /// Returns the triggers that seem to write to the table, each as "`name` of `table`". Routines that a trigger calls are not looked into,
@@ -32,25 +32,17 @@ pub(crate) fn writers(database: &mut Database, live: &Table) -> Result<Vec<Strin
         ),
     };
     let values = [name, table, body].map(|value| engine.text(value));
-    let mut found = Vec::new();
-    for row in database.rows(&values, rest)? {
-        let [name, table, body] = &row[..] else {
-            continue;
-        };
-        let (name, table) = (name.as_deref(), table.as_deref());
-        if writes_to(body.as_deref().unwrap_or_default(), &live.name) {
-            found.push(format!(
-                "`{}` of `{}`",
-                name.unwrap_or_default(),
-                table.unwrap_or_default()
-            ));
-        }
-    }
-    Ok(found)
+    let texts = |row: Row| row.into_iter().map(Option::unwrap_or_default).collect();
+    let rows = database.rows(&values, rest)?;
+    let rows: Vec<Vec<String>> = rows.into_iter().map(texts).collect();
+    let writing = rows.iter().filter(|row| writes_to(&row[2], &live.name));
+    Ok(writing
+        .map(|row| format!("`{}` of `{}`", row[0], row[1]))
+        .collect())
 }
 
-/// Whether guards can be told to capture what triggers write, and have to be.
-pub(crate) fn must_be_told(database: &mut Database) -> Result<bool> {
+/// Whether guards capture what triggers write only where they are told to.
+pub(crate) fn is_trigger_capture_optional(database: &mut Database) -> Result<bool> {
     if database.engine() != Engine::Mysql {
         return Ok(false);
     }
@@ -63,8 +55,8 @@ pub(crate) fn must_be_told(database: &mut Database) -> Result<bool> {
 fn writes_to(body: &str, table: &str) -> bool {
     let plain = body.replace(['"', '`'], "").to_lowercase();
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
-    let words: Vec<_> = plain.split(|c| !is_part(c)).collect();
-    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let words = plain.split(|c| !is_part(c));
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     let table = table.to_lowercase();
     let is_table = |word: &str| word.rsplit('.').next() == Some(&table);
     (0..words.len())

@@ -1,5 +1,6 @@
 //! The project's own commands. `cargo xtask test` passes the tests; `cargo xtask ci` is what a change must pass.
 
+mod clients;
 mod node;
 mod python;
 mod servers;

@@ -1,10 +1,11 @@
 //! A client that is not ours: graphql-ws, from its registry.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::clients::folder;
 use crate::servers::program;
 
 /// The files of the client, beside those that npm puts there.
@@ -14,14 +15,7 @@ const CLIENT: [&str; 3] = ["package.json", "package-lock.json", "story.mjs"];
 pub(crate) fn prepare() -> Result<PathBuf> {
     program("node", "nodejs")?;
     let npm = program("npm", "npm")?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folder = root.join("target/tmp/node");
-    std::fs::create_dir_all(&folder).context("cannot make a folder in target/tmp")?;
-    for file in CLIENT {
-        let from = root.join("tests/clients/node").join(file);
-        std::fs::copy(&from, folder.join(file))
-            .with_context(|| format!("cannot copy {}", from.display()))?;
-    }
+    let folder = folder("node", &CLIENT)?;
     let status = Command::new(npm)
         .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(&folder)
@@ -31,5 +25,5 @@ pub(crate) fn prepare() -> Result<PathBuf> {
     if !status.success() {
         bail!("`npm ci` failed: it needs the registry of npm");
     }
-    Ok(folder.canonicalize()?)
+    Ok(folder)
 }

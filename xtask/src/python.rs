@@ -1,10 +1,11 @@
 //! The clients of another language: those of the original, and gql, from their registry.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::clients::folder;
 use crate::servers::{install, program};
 
 /// The scripts, and the exact versions of the clients with their hashes.
@@ -12,14 +13,7 @@ const CLIENT: [&str; 3] = ["requirements.txt", "refresh.py", "gql_client.py"];
 
 /// Installs the clients into the target folder, and returns where.
 pub(crate) fn prepare() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folder = root.join("target/tmp/python");
-    std::fs::create_dir_all(&folder).context("cannot make a folder in target/tmp")?;
-    for file in CLIENT {
-        let from = root.join("tests/clients/python").join(file);
-        std::fs::copy(&from, folder.join(file))
-            .with_context(|| format!("cannot copy {}", from.display()))?;
-    }
+    let folder = folder("python", &CLIENT)?;
     let python = folder.join("venv/bin/python");
     if !python.exists() {
         run(Command::new(interpreter()?)
@@ -40,7 +34,7 @@ pub(crate) fn prepare() -> Result<PathBuf> {
     ];
     run(Command::new(python).args(pip).current_dir(&folder))
         .context("the Python clients could not be installed: it needs the registry of Python")?;
-    Ok(folder.canonicalize()?)
+    Ok(folder)
 }
 
 /// Returns a Python that is new enough and can make environments; installs Debian's where that is allowed.

@@ -11,7 +11,7 @@ use super::{Generate, Migration};
 use crate::database::{Database, Engine, Table, describe};
 use crate::failure::{Failure, Result};
 use crate::registry::{Audited, registered, retired, successor, with_schema};
-use crate::writers::{must_be_told, writers};
+use crate::writers::{is_trigger_capture_optional, writers};
 
 /// Writes history table, indexes and guard of a table.
 pub(super) fn begin(
@@ -55,7 +55,7 @@ pub(super) fn anew(
         history_schema: live.schema.clone(),
         history: history_name(database, live)?,
         policy,
-        captures_triggers: !writers.is_empty() && must_be_told(database)?,
+        captures_triggers: !writers.is_empty() && is_trigger_capture_optional(database)?,
         key: live.key.clone(),
         kept: kept.into_iter().map(|name| (name.clone(), name)).collect(),
         excluded,
@@ -97,20 +97,18 @@ pub(super) fn note_writers(live: &Table, writers: &[String], migration: &mut Mig
     if writers.is_empty() {
         return;
     }
-    let (several, writers) = match writers {
-        [writer] => (format!("the trigger {writer} seems"), writer.clone()),
-        _ => {
-            let writers = writers.join(", ");
-            (format!("the triggers {writers} seem"), writers)
-        }
+    let list = writers.join(", ");
+    let subject = match writers {
+        [_] => format!("the trigger {list} seems"),
+        _ => format!("the triggers {list} seem"),
     };
     migration.up.push_str(&format!(
         "-- Triggers of the application seem to write to it: {}.\n",
-        in_comment(&writers)
+        in_comment(&list)
     ));
     migration.notes.push(format!(
-        "note: {several} to write to `{}`: what is written so as part of an audited statement is recorded with that; as part of any other \
-         it is what the policy says, so put the tables of these triggers under audit, too",
+        "note: {subject} to write to `{}`: what a trigger writes as part of an audited statement is recorded with that statement, and as part \
+         of any other as the policy says: put the tables of these triggers under audit, too",
         live.full_name()
     ));
 }

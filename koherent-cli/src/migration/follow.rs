@@ -13,7 +13,7 @@ use super::{Generate, Migration};
 use crate::database::{Column, Database, Engine, Table, describe};
 use crate::failure::{Failure, Result};
 use crate::registry::Audited;
-use crate::writers::{must_be_told, writers};
+use crate::writers::{is_trigger_capture_optional, writers};
 
 /// Writes what follows from the change of a table.
 pub(super) fn follow(
@@ -43,7 +43,7 @@ pub(super) fn follow(
     exclude(arguments, before, live, &mut after, &mut migration.notes)?;
     after.policy = arguments.policy.map_or(before.policy, Into::into);
     let writers = writers(database, live)?;
-    after.captures_triggers |= !writers.is_empty() && must_be_told(database)?;
+    after.captures_triggers |= !writers.is_empty() && is_trigger_capture_optional(database)?;
     after.key.clone_from(&live.key);
     after.kept.clear();
     after.since.clear();

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `@koherent_armed` | which guard is armed: `*` (insert or update) or `-` (delete), and the table |
 //! | `@koherent_left` | how many more rows a delete may take |
+//! | `@koherent_armed_at` | when the delete was armed: a clock that has not moved since stands still |
 //! | `@koherent_at` | when the delete began that took the last of them |
 //! | `@koherent_statement` | whose insert or update it is |
 //! | `@koherent_deletion` | whose delete it is |
